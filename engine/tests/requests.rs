@@ -15,8 +15,8 @@ use specs::{Digest, ErrorKind, Reference};
 use super::setting::Setting;
 use engine::changes;
 use engine::edit::Edit;
-use engine::put::{self, Caller, Prepared, PutFiles, PutRequest, Source, prepare};
-use engine::target::Target;
+use engine::put::{self, Caller, PreparedPut, PutFiles, PutRequest, PutSource, prepare};
+use engine::target::TargetBranch;
 use engine::transaction::{self, TransactionRequest, lines_in};
 use engine::{EngineError, Result};
 
@@ -40,7 +40,7 @@ impl<'s> Folder<'s> {
     /// All of the folder, named by a relative path.
     fn files(&self) -> PutFiles {
         let folder = Some(self.folder.path().to_owned());
-        PutFiles { sources: vec![Source::parse(".".as_ref()).unwrap()], folder, ..PutFiles::default() }
+        PutFiles { sources: vec![PutSource::parse(".".as_ref()).unwrap()], folder, ..PutFiles::default() }
     }
 
     fn request(&self, reference: &str) -> PutRequest {
@@ -48,8 +48,8 @@ impl<'s> Folder<'s> {
     }
 }
 
-fn target(s: &Setting, reference: &str) -> Target {
-    Target::of(&s.store, &reference.parse().unwrap()).unwrap()
+fn target(s: &Setting, reference: &str) -> TargetBranch {
+    TargetBranch::of(&s.store, &reference.parse().unwrap()).unwrap()
 }
 
 fn request(s: &Setting, reference: &str, files: PutFiles) -> PutRequest {
@@ -58,7 +58,7 @@ fn request(s: &Setting, reference: &str, files: PutFiles) -> PutRequest {
 }
 
 fn input(path: &str) -> PutFiles {
-    PutFiles { sources: vec![Source::Input], as_path: Some(path.parse().unwrap()), ..PutFiles::default() }
+    PutFiles { sources: vec![PutSource::Input], as_path: Some(path.parse().unwrap()), ..PutFiles::default() }
 }
 
 /// A caller that sends bytes along and counts what it sees.
@@ -125,7 +125,7 @@ fn two_puts_prepared_on_one_head_are_two_commits() {
     s.repo("images");
     let (one, other) = (Folder::new(&s, &[("a", "1")]), Folder::new(&s, &[("b", "2")]));
     let (one, other) = (one.request("images"), other.request("images"));
-    let prepared: Vec<Prepared<'_>> =
+    let prepared: Vec<PreparedPut<'_>> =
         [&one, &other].map(|request| prepare(&s.store, request, &()).unwrap()).into_iter().collect();
     assert_eq!(s.store.runs_count().unwrap(), 0, "nothing is visible before the commit");
     let heads: Vec<_> = prepared.into_iter().map(|put| put.commit().unwrap().head().unwrap()).collect();
@@ -185,7 +185,7 @@ async fn a_branch_that_gets_no_commits_is_refused_before_anything_is_read() {
     changes::create_tag(&s.store, &images, &"v1".parse().unwrap(), head, &s.by, "").unwrap();
     let before = visible(&s);
     let refused = |reference: &str| {
-        let error = Target::of(&s.store, &reference.parse().unwrap()).unwrap_err();
+        let error = TargetBranch::of(&s.store, &reference.parse().unwrap()).unwrap_err();
         (error.to_string(), error.kind(), error.hint().is_some())
     };
     let (conflict, missing) = (ErrorKind::Conflict, ErrorKind::NotFound);
@@ -204,7 +204,7 @@ async fn a_branch_that_gets_no_commits_is_refused_before_anything_is_read() {
     for (repo, branch) in [("images", "v1"), ("images", "mian"), ("upper", "main")] {
         let (repo, branch) = (repo.parse().unwrap(), branch.parse().unwrap());
         let reference = Reference { repo, revision: Some(specs::Revision::branch(&branch)), path: None };
-        let early = Target::of(&s.store, &reference).unwrap_err().to_string();
+        let early = TargetBranch::of(&s.store, &reference).unwrap_err().to_string();
         assert_eq!(changes::head_to_commit_to(&s.store, &reference.repo, &branch).unwrap_err().to_string(), early);
     }
 }
@@ -236,11 +236,11 @@ fn what_the_caller_sends_is_one_file_or_an_archive_and_read_once() {
     prepare(&s.store, &request(&s, "images", input("/x")), &sends).unwrap().commit().unwrap();
     assert_eq!((sends.inputs.into_inner(), sends.gathered.into_inner()), (1, 0));
     assert_eq!(s.files("images"), [("/x".into(), "sent".into())].into());
-    let twice = PutFiles { sources: vec![Source::Input, Source::Input], ..PutFiles::default() };
+    let twice = PutFiles { sources: vec![PutSource::Input, PutSource::Input], ..PutFiles::default() };
     let sends = Sends::default();
     let refused = prepare(&s.store, &request(&s, "images", twice), &sends).unwrap_err();
     assert_eq!((refused.kind(), sends.inputs.into_inner()), (ErrorKind::Usage, 0));
-    let archive = PutFiles { sources: vec![Source::Input], untar: true, ..PutFiles::default() };
+    let archive = PutFiles { sources: vec![PutSource::Input], untar: true, ..PutFiles::default() };
     let gone = Sends { bytes: vec![0; 1024], is_gone: true, ..Sends::default() };
     let before = visible(&s);
     assert!(prepare(&s.store, &request(&s, "images", archive), &gone).is_err(), "nobody waits for it");
@@ -276,7 +276,7 @@ fn a_target_that_is_a_file_is_probably_meant_as_the_name() {
     s.put("images", [("/x.jpg", Some("1"))]);
     let folder = Folder::new(&s, &[("y.jpg", "2")]);
     let put = |directory: &str| {
-        let sources = vec![Source::Path("y.jpg".into())];
+        let sources = vec![PutSource::Path("y.jpg".into())];
         request(&s, "images", PutFiles { sources, directory: Some(directory.parse().unwrap()), ..folder.files() })
     };
     let into_file = put("/x.jpg");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use engine::edit::Edit;
-use engine::target::{CommitOutcome, Target};
+use engine::target::{CommitOutcome, TargetBranch};
 use repos::Store;
 use repos::files::ChangeSummary;
 use serde::Serialize;
@@ -146,12 +146,12 @@ pub(super) fn report(cx: &Context, outcome: &CommitOutcome, started: Instant, ru
 }
 
 /// The shortest way to write a branch.
-fn shortest(target: &Target, store: &Store) -> Result<String> {
+fn shortest(target: &TargetBranch, store: &Store) -> Result<String> {
     Ok(if store.default_branch()? == target.branch { target.repo.to_string() } else { target.place() })
 }
 
 /// The first few files that were there with other bytes: a surprise, more often than not.
-fn changed_line(target: &Target, summary: &ChangeSummary, store: &Store) -> Result<Option<String>> {
+fn changed_line(target: &TargetBranch, summary: &ChangeSummary, store: &Store) -> Result<Option<String>> {
     const NAMED: usize = 5;
     if summary.modified == 0 {
         return Ok(None);

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use engine::put::{self, Caller, MAX_LIST_BYTES, Prepared, Preview, Progress, PutFiles, PutRequest, Source};
-use engine::target::Target;
+use engine::put::{
+    self, Caller, MAX_LIST_BYTES, PreparedPut, PutFiles, PutPreview, PutProgress, PutRequest, PutSource,
+};
+use engine::target::TargetBranch;
 use repos::files::{By, Gathered, PATTERN_FILE, Pattern, PutOptions, parse_list};
 use specs::{Digest, FilePath, Reference, Revision};
 
@@ -31,7 +33,7 @@ const MAX_SOURCES_BYTES: u64 = 64 << 20;
 #[derive(clap::Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// Target: `images`, `images@branch`, `images:/dir`
+    /// TargetBranch: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
     target: Reference,
     /// Files, directories and `https://` URLs; `-` is standard input and needs `--as` or `--untar`
@@ -95,17 +97,17 @@ impl Args {
         if self.sources.iter().any(|source| is_stdin(source)) && self.reads_list_from_stdin() {
             return Err(named_twice());
         }
-        let given = self.sources.iter().map(|source| Source::parse(source));
-        let mut sources: Vec<Source> = given.collect::<engine::Result<_>>()?;
+        let given = self.sources.iter().map(|source| PutSource::parse(source));
+        let mut sources: Vec<PutSource> = given.collect::<engine::Result<_>>()?;
         if let Some(list) = &self.input_list {
             sources.extend(sources_in(cx, list)?);
         }
-        if self.reads_list_from_stdin() && sources.contains(&Source::Input) {
+        if self.reads_list_from_stdin() && sources.contains(&PutSource::Input) {
             return Err(named_twice());
         }
         if self.sha256.is_some() {
             match sources.as_mut_slice() {
-                [Source::Web { digest, .. }] => *digest = self.sha256,
+                [PutSource::Web { digest, .. }] => *digest = self.sha256,
                 _ => {
                     let hint = "in a list, write `sha256:HEX` after each URL";
                     return Err(CliError::usage("--sha256 is for a single URL", hint));
@@ -142,7 +144,7 @@ fn named_twice() -> CliError {
 }
 
 /// The sources that a list names.
-fn sources_in(cx: &Context, list: &Path) -> Result<Vec<Source>> {
+fn sources_in(cx: &Context, list: &Path) -> Result<Vec<PutSource>> {
     let shown = if is_stdin(list) { "standard input".to_owned() } else { list.display().to_string() };
     let bytes = cx.read(list, &format!("the list `{shown}`"), MAX_SOURCES_BYTES)?;
     put::sources_in(&shown, bytes).map_err(|error| CliError::of_lines(&shown, error))
@@ -157,7 +159,7 @@ fn paths_in(cx: &Context, list: &Path) -> Result<Arc<[PathBuf]>> {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let started = Instant::now();
     let store = cx.store()?;
-    let target = Target::of(store, &args.target)?;
+    let target = TargetBranch::of(store, &args.target)?;
     let expect = args.expect.as_ref().map(|revision| target.revision(store, revision)).transpose()?;
     let files = args.files(cx).map_err(nothing_committed)?;
     let (by, message) = (author::by(cx, args.message.author.as_deref()), args.message.message.clone());
@@ -180,7 +182,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 }
 
 /// Asks before a mirror removes most of what is there.
-fn confirm_mirror(cx: &Context, request: &PutRequest, prepared: &Prepared<'_>) -> Result<()> {
+fn confirm_mirror(cx: &Context, request: &PutRequest, prepared: &PreparedPut<'_>) -> Result<()> {
     let Some(mirror) = prepared.mirror()?.filter(|mirror| mirror.is_drastic()) else { return Ok(()) };
     let (removed, before) = (count(mirror.removed), count(mirror.total_before));
     let place = format!("{}:{}", request.target.place(), request.files.directory());
@@ -189,7 +191,7 @@ fn confirm_mirror(cx: &Context, request: &PutRequest, prepared: &Prepared<'_>) -
 }
 
 /// Says where a file lands when its directory looks like a file's name.
-fn note_odd_place(cx: &Context, args: &Args, prepared: &Prepared<'_>) {
+fn note_odd_place(cx: &Context, args: &Args, prepared: &PreparedPut<'_>) {
     let (Some(stored), Some(path), [source]) = (prepared.odd_place(), &args.target.path, args.sources.as_slice())
     else {
         return;
@@ -200,7 +202,7 @@ fn note_odd_place(cx: &Context, args: &Args, prepared: &Prepared<'_>) {
 }
 
 /// `--dry-run`
-fn print_preview(cx: &Context, target: &Target, preview: &Preview) -> Result<()> {
+fn print_preview(cx: &Context, target: &TargetBranch, preview: &PutPreview) -> Result<()> {
     if cx.out().is_json() {
         let view = PutView::new((&target.repo, &target.branch), &preview.summary, None, None);
         return cx.out().json(&view.skipped(&preview.skipped));
@@ -251,7 +253,7 @@ impl Caller for Shown<'_> {
         }
     }
 
-    fn progress(&self) -> Progress<'_> {
+    fn progress(&self) -> PutProgress<'_> {
         let progress = self.cx.progress("put");
         Box::new(move |files, bytes, total| progress.update(files, bytes, total))
     }

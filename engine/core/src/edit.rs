@@ -12,12 +12,12 @@ use specs::{FilePath, Glob, Reference, Revision};
 use crate::changes::{self, NewCommit, ensure_not_output};
 use crate::error::{EngineError, Result};
 use crate::run::Actor;
-use crate::target::{CommitOutcome, Target};
+use crate::target::{CommitOutcome, TargetBranch};
 
 /// A change of a branch's files, with all names found.
 #[derive(Debug, Clone)]
 pub struct Edit {
-    target: Target,
+    target: TargetBranch,
     action: Action,
 }
 
@@ -42,7 +42,7 @@ impl Edit {
             let what = format!("`{first}` and `{other}` are on different branches; one commit changes one branch");
             return Err(EngineError::usage(what, "remove them with one command each"));
         }
-        let target = Target::of(store, first)?;
+        let target = TargetBranch::of(store, first)?;
         let action = if let Some(glob) = matching {
             let below = files.iter().map(|file| file.path.clone().unwrap_or_else(FilePath::root)).collect();
             Action::RemoveMatching { below, glob, recursive }
@@ -63,12 +63,12 @@ impl Edit {
             let rest = if is_branch && is_user { format!("  then pv rm '{from}'") } else { String::new() };
             return Err(EngineError::usage(what, format!("pv cp '{from}' '{to}'{rest}")));
         }
-        Ok(Self { target: Target::of(store, to)?, action: Action::Move { from: path, to: new_path } })
+        Ok(Self { target: TargetBranch::of(store, to)?, action: Action::Move { from: path, to: new_path } })
     }
 
     /// Copies a file or directory of any commit to a branch; with `matching` all below it whose whole path it matches.
     pub fn copy(store: &Store, from: &Reference, to: &Reference, matching: Option<Glob>) -> Result<Self> {
-        let target = Target::of(store, to)?;
+        let target = TargetBranch::of(store, to)?;
         let action = if let Some(glob) = matching {
             let to = to.path.clone().unwrap_or_else(FilePath::root);
             Action::CopyMatching { from: Box::new(store.resolve(from)?), glob, to }
@@ -95,7 +95,7 @@ impl Edit {
             _ => found.commit.branch.clone(),
         };
         let on = Reference { repo, revision: Some(Revision::branch(&branch)), path: None };
-        Ok(Self { target: Target::of(store, &on)?, action: Action::Revert(Box::new(found)) })
+        Ok(Self { target: TargetBranch::of(store, &on)?, action: Action::Revert(Box::new(found)) })
     }
 
     /// Does it, as one commit. A revert without a message gets one that names the commit.

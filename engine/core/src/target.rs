@@ -13,7 +13,7 @@ use crate::graph::BranchOf;
 
 /// A branch that can get commits, as far as can be said before the commit is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct TargetBranch {
     /// The repository, which is a user's.
     pub repo: RepoName,
     /// The branch: it exists, or it is the default branch.
@@ -22,7 +22,7 @@ pub struct Target {
     named: Reference,
 }
 
-impl Target {
+impl TargetBranch {
     /// The branch that a reference names. Its path, if it has one, is not looked at.
     ///
     /// `Usage` for what is not a branch, `NotFound` for a branch that would have to be created first, `Conflict` for one that only
@@ -72,7 +72,7 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitOutcome {
     /// Where.
-    pub target: Target,
+    pub target: TargetBranch,
     /// The commit, if there is one.
     pub committed: Committed,
     /// What it changed.

@@ -9,12 +9,12 @@ use specs::FilePath;
 
 use super::{Caller, MirrorOf, PutFiles};
 use crate::error::{EngineError, Result};
-use crate::target::Target;
+use crate::target::TargetBranch;
 
 /// The files that are meant; none of them is read yet.
 #[derive(Debug)]
 pub(crate) struct Found {
-    target: Target,
+    target: TargetBranch,
     /// Whether all are read, also those that look unchanged.
     checksum: bool,
     options: PutOptions,
@@ -23,7 +23,7 @@ pub(crate) struct Found {
 
 impl Found {
     /// Finds all files that are meant.
-    pub(crate) fn of(target: &Target, files: &PutFiles) -> Result<Self> {
+    pub(crate) fn of(target: &TargetBranch, files: &PutFiles) -> Result<Self> {
         let options = files.options(target);
         let gathered = files::gather(&options)?;
         Ok(Self { target: target.clone(), checksum: files.checksum, options, gathered })

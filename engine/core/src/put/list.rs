@@ -4,14 +4,14 @@ use std::path::Path;
 
 use specs::Digest;
 
-use super::Source;
+use super::PutSource;
 use crate::error::{EngineError, Result};
 
 /// The sources of a list, whose name `shown` is for messages: a path a line, or an address, with `sha256:HEX` after it where its content
 /// is known; empty lines and those that begin with `#` are passed over.
 ///
 /// `Lines` for lines that are none of these, `Usage` for a list without sources.
-pub fn sources_in(shown: &str, bytes: Vec<u8>) -> Result<Vec<Source>> {
+pub fn sources_in(shown: &str, bytes: Vec<u8>) -> Result<Vec<PutSource>> {
     let text = String::from_utf8(bytes).map_err(|_| {
         EngineError::usage(format!("the list `{shown}` is not UTF-8"), "name such files with --files-from")
     })?;
@@ -37,10 +37,10 @@ pub fn sources_in(shown: &str, bytes: Vec<u8>) -> Result<Vec<Source>> {
 }
 
 /// A path, which may have spaces in it, or an address, which has none.
-fn of_line(line: &str) -> Result<Source> {
+fn of_line(line: &str) -> Result<PutSource> {
     let first = line.split_whitespace().next().unwrap_or_default();
-    let Source::Web { url, .. } = Source::parse(Path::new(if is_address(line) { first } else { line }))? else {
-        return Source::parse(Path::new(line));
+    let PutSource::Web { url, .. } = PutSource::parse(Path::new(if is_address(line) { first } else { line }))? else {
+        return PutSource::parse(Path::new(line));
     };
     let mut digest = None;
     for word in line.split_whitespace().skip(1) {
@@ -51,7 +51,7 @@ fn of_line(line: &str) -> Result<Source> {
             EngineError::usage(what, "write `sha256:` and 64 hex digits, or nothing")
         })?);
     }
-    Ok(Source::Web { url, digest })
+    Ok(PutSource::Web { url, digest })
 }
 
 fn is_address(line: &str) -> bool {
@@ -67,10 +67,10 @@ mod tests {
         let hex = "ab".repeat(32);
         let web = |text: &str, digest: Option<&str>| {
             let url = repos::web::WebUrl::parse(text).unwrap();
-            Source::Web { url, digest: digest.map(|hex| hex.parse().unwrap()) }
+            PutSource::Web { url, digest: digest.map(|hex| hex.parse().unwrap()) }
         };
-        assert_eq!(of_line("a b/c.jpg").unwrap(), Source::Path("a b/c.jpg".into()));
-        assert_eq!(of_line("-").unwrap(), Source::Input);
+        assert_eq!(of_line("a b/c.jpg").unwrap(), PutSource::Path("a b/c.jpg".into()));
+        assert_eq!(of_line("-").unwrap(), PutSource::Input);
         assert_eq!(of_line("https://h.org/x").unwrap(), web("https://h.org/x", None));
         assert_eq!(of_line(&format!("https://h.org/x sha256:{hex}")).unwrap(), web("https://h.org/x", Some(&hex)));
         for line in [
@@ -91,7 +91,7 @@ mod tests {
             panic!("problems of lines")
         };
         assert_eq!(problems.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5]);
-        assert_eq!(sources_in("l", "\u{feff}a\r\n".into()).unwrap(), [Source::Path("a".into())]);
+        assert_eq!(sources_in("l", "\u{feff}a\r\n".into()).unwrap(), [PutSource::Path("a".into())]);
         assert_eq!(sources_in("l", b"# nothing\n".into()).unwrap_err().to_string(), "the list `l` names nothing");
         assert_eq!(sources_in("l", vec![0xff]).unwrap_err().to_string(), "the list `l` is not UTF-8");
     }

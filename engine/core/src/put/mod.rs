@@ -1,10 +1,10 @@
 //! Putting files: from what a caller names to a commit.
 //!
-//! 1. [`Target::of`](crate::target::Target::of) finds the branch; nothing is read for one that cannot get commits.
+//! 1. [`TargetBranch::of`](crate::target::TargetBranch::of) finds the branch; nothing is read for one that cannot get commits.
 //! 2. [`prepare`] reads and stores content, without a lock: first what can be read only once (`streams`: addresses on the web, archives,
 //!    the caller's input), then the files of this machine (`content`). Nothing of it is visible yet.
-//! 3. The caller may look at what a mirror would remove ([`Prepared::mirror`]) and drop everything; it is garbage then.
-//! 4. [`Prepared::commit`] turns the content into edits of the branch's head and publishes them; again from the new head when another
+//! 3. The caller may look at what a mirror would remove ([`PreparedPut::mirror`]) and drop everything; it is garbage then.
+//! 4. [`PreparedPut::commit`] turns the content into edits of the branch's head and publishes them; again from the new head when another
 //!    change came first, and with the content stored once more when garbage collection was in between.
 //!
 //! [`preview`] does 2 without storing anything, and says what 4 would change. A transaction does 2 for each of its lines that puts files.
@@ -22,7 +22,7 @@ use specs::{CommitId, ErrorKind, FilePath};
 use crate::changes::{self, NewCommit};
 use crate::error::{EngineError, Result};
 use crate::run::Actor;
-use crate::target::{CommitOutcome, Target};
+use crate::target::{CommitOutcome, TargetBranch};
 
 mod content;
 mod list;
@@ -30,7 +30,7 @@ mod source;
 mod streams;
 
 pub use list::sources_in;
-pub use source::Source;
+pub use source::PutSource;
 
 pub(crate) use content::Found;
 
@@ -41,7 +41,7 @@ use streams::Streams;
 #[derive(Debug, Clone)]
 pub struct PutRequest {
     /// Where.
-    pub target: Target,
+    pub target: TargetBranch,
     /// What.
     pub files: PutFiles,
     /// The head that the branch must have; `None`: any.
@@ -58,7 +58,7 @@ pub struct PutFiles {
     /// The directory that gets the files; `None` for `/`.
     pub directory: Option<FilePath>,
     /// What is read; with `files_from` and no source, the folder `.`.
-    pub sources: Vec<Source>,
+    pub sources: Vec<PutSource>,
     /// Where relative paths begin; `None`: the working folder of this process.
     pub folder: Option<PathBuf>,
     /// The whole path of a single file.
@@ -94,11 +94,11 @@ pub struct MirrorOf {
 }
 
 /// Shows the files and bytes read so far, and the bytes in all (0 if unknown); called from several threads, dropped when all are read.
-pub type Progress<'a> = Box<dyn Fn(u64, u64, u64) + Sync + 'a>;
+pub type PutProgress<'a> = Box<dyn Fn(u64, u64, u64) + Sync + 'a>;
 
 /// Who asks for a put: gives what only the caller has, and sees how it goes.
 pub trait Caller: Sync {
-    /// The content of [`Source::Input`]; taken at most once.
+    /// The content of [`PutSource::Input`]; taken at most once.
     fn input(&self) -> Box<dyn Read + '_> {
         Box::new(std::io::empty())
     }
@@ -110,7 +110,7 @@ pub trait Caller: Sync {
     fn skipped(&self, _skipped: &[(PathBuf, String)]) {}
 
     /// Reading begins.
-    fn progress(&self) -> Progress<'_> {
+    fn progress(&self) -> PutProgress<'_> {
         Box::new(|_, _, _| {})
     }
 
@@ -125,7 +125,7 @@ impl Caller for () {}
 
 /// What a put would change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Preview {
+pub struct PutPreview {
     /// The changes of files.
     pub summary: ChangeSummary,
     /// What of the sources cannot be read, and why.
@@ -136,17 +136,17 @@ pub struct Preview {
 pub const MAX_LIST_BYTES: u64 = 1 << 30;
 
 /// Says what a put would change: reads and hashes the files of this machine, and stores nothing.
-pub fn preview(store: &Store, request: &PutRequest, caller: &dyn Caller) -> Result<Preview> {
+pub fn preview(store: &Store, request: &PutRequest, caller: &dyn Caller) -> Result<PutPreview> {
     let PutRequest { target, files, .. } = request;
     Streams::of(files)?.ensure_none_in_a_preview(files)?;
     let content = Found::of(target, files)?.content(store, caller, true)?;
     let base = target.files(store)?;
     let (edits, _) = content.edits(store, base)?;
-    Ok(Preview { summary: files::preview(store, base, &edits)?, skipped: content.skipped() })
+    Ok(PutPreview { summary: files::preview(store, base, &edits)?, skipped: content.skipped() })
 }
 
-/// Reads and stores all that is put. Nothing is visible before [`Prepared::commit`].
-pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Caller) -> Result<Prepared<'a>> {
+/// Reads and stores all that is put. Nothing is visible before [`PreparedPut::commit`].
+pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Caller) -> Result<PreparedPut<'a>> {
     let PutRequest { target, files, .. } = request;
     let streams = Streams::of(files)?;
     let streamed = streams.store(store, caller)?;
@@ -154,7 +154,7 @@ pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Calle
         true => None,
         false => Some(Found::of(target, files)?.content(store, caller, false)?),
     };
-    let prepared = Prepared { store, request, content, streamed };
+    let prepared = PreparedPut { store, request, content, streamed };
     if !prepared.streamed.files.is_empty() {
         // All files, not only those that differ: none may be written twice.
         prepared.edits(Tree::empty())?;
@@ -164,7 +164,7 @@ pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Calle
 
 /// A put whose content is stored.
 #[derive(Debug)]
-pub struct Prepared<'a> {
+pub struct PreparedPut<'a> {
     store: &'a Store,
     request: &'a PutRequest,
     /// Files of this machine; `None` when all sources are streams.
@@ -172,7 +172,7 @@ pub struct Prepared<'a> {
     streamed: Edits,
 }
 
-impl Prepared<'_> {
+impl PreparedPut<'_> {
     /// How much the put removes from the branch as it is now; `None` unless it is a mirror.
     pub fn mirror(&self) -> Result<Option<Mirror>> {
         match &self.content {

@@ -8,11 +8,11 @@ use specs::Digest;
 
 use super::PutFiles;
 use crate::error::{EngineError, Result};
-use crate::target::Target;
+use crate::target::TargetBranch;
 
 /// One source of a put.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum PutSource {
     /// A file or folder of the machine on which the request runs.
     Path(PathBuf),
     /// A file on the web.
@@ -26,7 +26,7 @@ pub enum Source {
     Input,
 }
 
-impl Source {
+impl PutSource {
     /// Reads a word as people write sources: `-` for the input, an address, or else a path.
     pub fn parse(word: &Path) -> Result<Self> {
         Ok(match word.to_str() {
@@ -41,7 +41,7 @@ impl PutFiles {
     /// The one source, if it is a file of this machine; as the caller wrote it.
     pub(super) fn single_file(&self) -> Option<&Path> {
         match self.sources.as_slice() {
-            [Source::Path(path)] if self.path(path).is_file() => Some(path),
+            [PutSource::Path(path)] if self.path(path).is_file() => Some(path),
             _ => None,
         }
     }
@@ -52,11 +52,11 @@ impl PutFiles {
     }
 
     /// The part that is files of this machine, or the input as one file.
-    pub(super) fn options(&self, target: &Target) -> PutOptions {
+    pub(super) fn options(&self, target: &TargetBranch) -> PutOptions {
         let local = self.sources.iter().filter_map(|source| match source {
-            Source::Path(path) => Some(self.path(path)),
-            Source::Input => Some(PathBuf::from("-")),
-            Source::Web { .. } => None,
+            PutSource::Path(path) => Some(self.path(path)),
+            PutSource::Input => Some(PathBuf::from("-")),
+            PutSource::Web { .. } => None,
         });
         let mut sources: Vec<PathBuf> = local.collect();
         if self.files_from.is_some() && sources.is_empty() {
@@ -76,7 +76,7 @@ impl PutFiles {
 
     /// Refuses sources that cannot be read together.
     pub(super) fn ensure_one_input(&self) -> Result<()> {
-        let inputs = self.sources.iter().filter(|source| matches!(source, Source::Input)).count();
+        let inputs = self.sources.iter().filter(|source| matches!(source, PutSource::Input)).count();
         if inputs > 1 {
             return Err(EngineError::usage("standard input is named twice", "name a file instead"));
         }

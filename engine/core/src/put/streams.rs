@@ -16,7 +16,7 @@ use repos::web::WebUrl;
 use repos::{RepoError, Store};
 use specs::{Digest, FilePath};
 
-use super::{Caller, PutFiles, Source};
+use super::{Caller, PutFiles, PutSource};
 use crate::error::{EngineError, Result};
 
 /// Addresses that are read at the same time.
@@ -64,7 +64,7 @@ impl Streams {
         let streams: Vec<Stream> =
             files.sources.iter().filter_map(|source| stream_of(files, source).transpose()).collect::<Result<_>>()?;
         let is_all = !streams.is_empty() && streams.len() == files.sources.len();
-        let puts_input = !files.untar && files.sources.contains(&Source::Input);
+        let puts_input = !files.untar && files.sources.contains(&PutSource::Input);
         let streams = Self { streams, is_all, puts_input };
         streams.ensure_options(files)?;
         Ok(streams)
@@ -154,12 +154,12 @@ fn is_for_files(option: &str, untar: bool) -> EngineError {
 }
 
 /// A source as a stream; `None` for one that is put as a file or folder.
-fn stream_of(files: &PutFiles, source: &Source) -> Result<Option<Stream>> {
+fn stream_of(files: &PutFiles, source: &PutSource) -> Result<Option<Stream>> {
     let (from, digest) = match source {
-        Source::Web { url, digest } => (From::Web(url.clone()), *digest),
-        Source::Input if files.untar => (From::Input, None),
-        Source::Path(path) if files.untar => (From::File(files.path(path)), None),
-        Source::Input | Source::Path(_) => return Ok(None),
+        PutSource::Web { url, digest } => (From::Web(url.clone()), *digest),
+        PutSource::Input if files.untar => (From::Input, None),
+        PutSource::Path(path) if files.untar => (From::File(files.path(path)), None),
+        PutSource::Input | PutSource::Path(_) => return Ok(None),
     };
     if let From::Web(url) = &from
         && !url.is_private()

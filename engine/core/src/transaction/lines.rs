@@ -11,7 +11,7 @@ use specs::{Diagnostic, FilePath, Place, Reference, Revision, Severity, nearest}
 use repos::web::WebUrl;
 
 use crate::graph::BranchOf;
-use crate::put::{PutFiles, Source};
+use crate::put::{PutFiles, PutSource};
 
 /// The lines, as people are told of them.
 pub const FORMAT: &str = r#"One JSON object per line; its first field is the change:
@@ -166,7 +166,7 @@ impl Fields<'_> {
             self.problem("from", message, Some("put the file into a repository first, then `cp` it".to_owned()));
         }
         let on: Reference = target?;
-        let sources = sources.into_iter().map(Source::Path).collect();
+        let sources = sources.into_iter().map(PutSource::Path).collect();
         let directory = on.path.clone();
         let files =
             PutFiles { directory, sources, as_path, mirror, exclude, skip_unreadable, checksum, ..PutFiles::default() };

@@ -29,7 +29,7 @@ mod lines;
 mod request;
 
 pub use lines::{FORMAT, Line, LineAction, lines_in};
-pub use request::{Prepared, TransactionRequest, prepare, preview};
+pub use request::{PreparedTransaction, TransactionRequest, prepare, preview};
 
 use draft::Draft;
 

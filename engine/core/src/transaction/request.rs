@@ -15,7 +15,7 @@ use crate::error::{EngineError, Result};
 use crate::graph::BranchOf;
 use crate::put::{Caller, Found, MAX_LIST_BYTES, PutFiles};
 use crate::run::Actor;
-use crate::target::Target;
+use crate::target::TargetBranch;
 
 /// Changes to be made together.
 #[derive(Debug, Clone)]
@@ -44,12 +44,16 @@ pub fn preview(store: &Store, request: &TransactionRequest, caller: &dyn Caller)
     request.of(&steps).preview(store)
 }
 
-/// Finds what all lines name, and stores the content that they put. Nothing is visible before [`Prepared::publish`].
+/// Finds what all lines name, and stores the content that they put. Nothing is visible before [`PreparedTransaction::publish`].
 ///
 /// `Lines` when names or sources of lines cannot be found.
-pub fn prepare<'a>(store: &'a Store, request: &'a TransactionRequest, caller: &'a dyn Caller) -> Result<Prepared<'a>> {
+pub fn prepare<'a>(
+    store: &'a Store,
+    request: &'a TransactionRequest,
+    caller: &'a dyn Caller,
+) -> Result<PreparedTransaction<'a>> {
     let steps = steps_of(store, request, caller)?;
-    Ok(Prepared { store, request, caller, steps })
+    Ok(PreparedTransaction { store, request, caller, steps })
 }
 
 fn steps_of(store: &Store, request: &TransactionRequest, caller: &dyn Caller) -> Result<Vec<Step>> {
@@ -57,14 +61,14 @@ fn steps_of(store: &Store, request: &TransactionRequest, caller: &dyn Caller) ->
 }
 
 /// A transaction whose content is stored.
-pub struct Prepared<'a> {
+pub struct PreparedTransaction<'a> {
     store: &'a Store,
     request: &'a TransactionRequest,
     caller: &'a dyn Caller,
     steps: Vec<Step>,
 }
 
-impl Prepared<'_> {
+impl PreparedTransaction<'_> {
     /// Mirrors that would remove most of what is there: the caller should be asked about them.
     pub fn drastic(&self) -> Result<Vec<Drastic>> {
         let mirrors = |step: &Step| matches!(step.action, Action::Put { mirror: Some(_), .. });
@@ -128,7 +132,7 @@ impl Steps<'_> {
             LineAction::BranchMove { branch, .. } | LineAction::BranchCreate { branch, .. } => {
                 self.store.repo(&branch.0)?;
                 let named = Reference { repo: branch.0.clone(), revision: None, path: None };
-                Target::created(branch.clone(), &named)
+                TargetBranch::created(branch.clone(), &named)
             }
             LineAction::Put { on, .. }
             | LineAction::Rm { on, .. }
@@ -147,11 +151,11 @@ impl Steps<'_> {
     }
 
     /// The branch that gets a commit; it may be one that a line before creates.
-    fn target(&self, reference: &Reference, created: &HashSet<BranchOf>) -> Result<Target> {
+    fn target(&self, reference: &Reference, created: &HashSet<BranchOf>) -> Result<TargetBranch> {
         let named = reference.revision.as_ref().and_then(Revision::as_branch);
         match named.map(|name| (reference.repo.clone(), name)).filter(|branch| created.contains(branch)) {
-            Some(branch) => Ok(Target::created(branch, reference)),
-            None => Target::of(self.store, reference),
+            Some(branch) => Ok(TargetBranch::created(branch, reference)),
+            None => TargetBranch::of(self.store, reference),
         }
     }
 
