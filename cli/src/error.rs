@@ -1,9 +1,9 @@
 //! What a command says when it fails: one type for the errors of all layers.
 
-use answers::words::plural;
 use engine::EngineError;
 use repos::RepoError;
 use serde::Serialize;
+use specs::words::plural;
 use specs::{Diagnostic, ErrorKind, GlobError, Place, ReferenceError, Severity};
 
 /// Why a command ended early.

@@ -1,4 +1,4 @@
-//! Sizes and times as people read them; counts are in `answers::words`.
+//! Sizes and times as people read them; counts are in `specs::words`.
 
 /// Bytes in the unit that suits: `612 B`, `15 kB`, `9.0 GB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]

@@ -6,6 +6,7 @@
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
+//! words        counts as people read them
 //! kind         kinds of errors: exit codes, HTTP statuses
 //! diagnostics  what is wrong with a text, and where; the nearest name
 //! digest       SHA-256 digests
@@ -37,6 +38,7 @@ pub mod reference;
 pub mod schedule;
 pub mod source;
 pub mod spec;
+pub mod words;
 
 pub use as_of::AsOf;
 pub use diagnostics::{Diagnostic, Place, Severity, nearest};

@@ -33,7 +33,6 @@ mod sink;
 mod table;
 
 pub(crate) use answers::short::ShortIds;
-pub(crate) use answers::words::{count, plural};
 pub(crate) use escape::{LogText, paint};
 use escape::{escaped_json, shown};
 pub(crate) use failure::{diagnostic_text, failure_text};
@@ -44,6 +43,7 @@ pub(crate) use pager::Pager;
 pub(crate) use progress::Progress;
 pub(crate) use screen::{Block, Screen, bar};
 pub(crate) use sink::Sink;
+pub(crate) use specs::words::{count, plural};
 pub(crate) use table::{Columns, fitted};
 
 pub(crate) use crate::words::{duration, size};

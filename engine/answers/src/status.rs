@@ -15,7 +15,8 @@ use specs::PipelineName;
 use crate::job::JobState;
 use crate::pipeline::{PipelineLine, PipelineState, pipelines};
 use crate::repo::{RepoKind, RepoView, repos};
-use crate::words::{plural, shell_word};
+use crate::words::shell_word;
+use specs::words::plural;
 
 /// The store at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

@@ -12,7 +12,7 @@ use super::html::{escaped, table_of, text_code};
 use super::words::{moment, place, size};
 use crate::trace::exhibits::{Exhibit, Exhibits};
 use crate::trace::nodes::Trace;
-use crate::words::{count, plural};
+use specs::words::{count, plural};
 
 /// The content of the requested file and its sources.
 pub(super) fn exhibits(trace: &Trace, exhibits: &Exhibits) -> String {

@@ -8,7 +8,7 @@ use specs::{CommitId, DatumId, FilePath, RepoName};
 use super::story::shown_commit;
 use super::words::{first_line, image, moment, place, size, visible};
 use crate::trace::nodes::{BranchCommit, DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
-use crate::words::plural;
+use specs::words::plural;
 
 /// Maximum number of files of a directory with their own node.
 const OF_A_DIRECTORY: usize = 10;

@@ -10,7 +10,7 @@ use super::story::{Step, Story, shown_commit};
 use super::words::{code, command, image, moment, place, size, visible};
 use crate::trace::Exhibits;
 use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
-use crate::words::{count, plural};
+use specs::words::{count, plural};
 
 /// Maximum number of files named in a sentence; a table has them all.
 const NAMED: usize = 8;

@@ -5,7 +5,7 @@ use repos::Timestamp;
 use repos::documents::{CodeStamp, ImageStamp};
 use specs::{CommitId, FilePath, RepoName};
 
-use crate::words::count;
+use specs::words::count;
 
 /// Length of a git commit's id, so that it is never cut.
 const ID: usize = 64;
