@@ -13,8 +13,8 @@ use specs::{ErrorKind, PipelineName, parse_specs};
 
 use super::setting::Setting;
 use engine::apply::{
-    Applied, AppliedState, Request, SpecSources, apply, apply_with_own, check, delete_pipeline, refresh_versions,
-    rerun, retry, stop_job,
+    Applied, AppliedState, Data, Request, SpecSources, apply, apply_with_own, check, deletable_pipeline,
+    delete_pipeline, refresh_versions, rerun, retry, stop_job, stop_jobs,
 };
 use engine::changes;
 use engine::executors::{Executors, choose_executor, keep};
@@ -462,4 +462,20 @@ async fn the_first_apply_that_is_not_refused_chooses_the_executor() {
     *process.answer.lock().unwrap() = Answer::NotThere;
     assert!(matches!(apply("pipeline: {name: up}\n").await, Err(EngineError::Specs { .. })));
     assert!(matches!(apply(&spec("up", "images", "")).await, Err(EngineError::Executor(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_that_is_read_is_not_deleted_and_its_open_jobs_are_counted_and_stopped() {
+    let (s, process) = (Setting::new(), Known::of(ExecutorKind::Process));
+    s.repo("images").put("images", [("/a", Some("1"))]);
+    apply_text(&s, &process, &format!("{}---\n{}", spec("up", "images", ""), spec("down", "up", ""))).await.unwrap();
+    let read = deletable_pipeline(&s.store, &name("up")).unwrap_err();
+    let deleted = delete_pipeline(&s.store, &name("up"), Data::Stays, &s.by).unwrap_err();
+    assert_eq!((read.kind(), read.to_string()), (ErrorKind::Conflict, deleted.to_string()));
+    let open = |name: &str| deletable_pipeline(&s.store, &self::name(name)).unwrap();
+    assert_eq!((open("down").version, open("down").open_jobs), (1, 1));
+    let jobs = [s.job("up"), s.job("down")];
+    stop_jobs(&s.store, None, &jobs, &s.by, Some("a mistake")).unwrap();
+    assert_eq!((s.state("up"), s.state("down")), (SealedState::Killed, SealedState::Killed));
+    assert_eq!((s.reason(&s.job("down")).as_str(), open("down").open_jobs), ("stopped by anna: a mistake", 0));
 }

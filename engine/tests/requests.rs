@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use repos::files::{Gathered, PutOptions};
-use repos::gc::Marks;
+use repos::gc::{Marks, Selection};
 use repos::hash::digest_of;
 use repos::object::Kind;
 use repos::{RepoError, Store};
@@ -15,10 +15,11 @@ use specs::{Digest, ErrorKind, Reference};
 use super::setting::Setting;
 use engine::changes;
 use engine::edit::Edit;
+use engine::keep::Prune;
 use engine::put::{self, Caller, PreparedPut, PutFiles, PutRequest, PutSource, prepare};
 use engine::target::TargetBranch;
 use engine::transaction::{self, TransactionRequest, lines_in};
-use engine::{EngineError, Result};
+use engine::{EngineError, Result, secrets};
 
 /// A folder with files, and requests to put it.
 struct Folder<'s> {
@@ -362,4 +363,57 @@ fn a_transaction_finds_all_before_it_stores_and_stores_all_before_it_publishes()
     let kinds: Vec<_> = problems.iter().map(|(line, error)| (*line, error.kind())).collect();
     assert_eq!(kinds, [(1, ErrorKind::NotFound), (2, ErrorKind::NotFound), (3, ErrorKind::NotFound)]);
     assert_eq!((visible(&s), holds(&s, b"content of later")), (before, false));
+}
+
+#[test]
+fn a_tag_is_for_a_commit_of_its_repository() {
+    let s = Setting::new();
+    s.repo("images").repo("rules");
+    let images = s.put("images", [("/a", Some("1"))]);
+    let before = visible(&s);
+    let (rules, tag) = ("rules".parse().unwrap(), "v1".parse().unwrap());
+    let error = changes::create_tag(&s.store, &rules, &tag, images, &s.by, "").unwrap_err();
+    assert_eq!((error.kind(), error.hint().as_deref()), (ErrorKind::Usage, Some("pv tag create images@v1")));
+    assert_eq!(visible(&s), before);
+    assert_eq!(changes::default_head(&s.store, &rules).unwrap(), None);
+    assert_eq!(changes::default_head(&s.store, &"images".parse().unwrap()).unwrap(), Some(images));
+}
+
+#[test]
+fn a_prune_keeps_heads_and_gives_up_what_was_selected() {
+    let s = Setting::new();
+    s.repo("images");
+    let commits = ["1", "2", "3"].map(|content| s.put("images", [("/a", Some(content))]));
+    let reference = |text: &str| text.parse::<Reference>().unwrap();
+    let planned = |prune: &Prune| prune.plan(&s.store).unwrap().commits.into_keys().collect::<Vec<_>>();
+    let all = Prune::of(&s.store, &reference("images")).unwrap();
+    assert_eq!(planned(&all).len(), 2, "the head keeps its files");
+    let some = Prune::of(&s.store, &reference("images@main")).unwrap().only(Selection::Under(commits[1]));
+    assert_eq!(planned(&some), [commits[0]]);
+    assert_eq!(some.commit(&s.store, &s.by).unwrap().commits.len(), 1);
+    assert_eq!(planned(&all), [commits[1]], "the first gave up its files");
+    let before = visible(&s);
+    for (text, kind) in
+        [("images:/a", ErrorKind::Usage), ("images@main~1", ErrorKind::Usage), ("images@none", ErrorKind::NotFound)]
+    {
+        assert_eq!(Prune::of(&s.store, &reference(text)).unwrap_err().kind(), kind, "{text}");
+    }
+    assert_eq!(visible(&s), before);
+}
+
+#[test]
+fn a_secret_is_replaced_only_on_request_and_short_values_are_not_masked() {
+    let s = Setting::new();
+    let name = "login".parse().unwrap();
+    let values = [("user", "me"), ("password", "correct horse battery")];
+    let values = values.map(|(key, value)| (key.parse().unwrap(), value.as_bytes().to_vec())).into();
+    assert!(!secrets::ensure_can_keep(&s.store, &name, false).unwrap());
+    secrets::keep(&s.store, &name, &values).unwrap();
+    let error = secrets::ensure_can_keep(&s.store, &name, false).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.to_string().as_str()),
+        (ErrorKind::Conflict, "secret `login` exists; nothing was changed")
+    );
+    assert!(secrets::ensure_can_keep(&s.store, &name, true).unwrap());
+    assert_eq!(secrets::unmasked(&values).map(ToString::to_string).collect::<Vec<_>>(), ["user"]);
 }

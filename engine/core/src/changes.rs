@@ -230,6 +230,11 @@ pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     })
 }
 
+/// Where a new branch of a repository begins if nobody says where: at the head of the default branch, or empty.
+pub fn default_head(store: &Store, repo: &RepoName) -> Result<Option<CommitId>> {
+    Ok(store.find_branch(repo, &store.default_branch()?)?.and_then(|row| row.commit))
+}
+
 /// Makes a branch, at a commit of the repository or empty. A commit on it can cause jobs, so it is a run.
 pub fn create_branch(
     store: &Store,
@@ -331,7 +336,7 @@ pub fn delete_branch(store: &Store, repo: &RepoName, branch: &BranchName) -> Res
     })
 }
 
-/// Makes a tag: a name that never moves.
+/// Makes a tag: a name that never moves. `Usage` for a commit of another repository.
 pub fn create_tag(
     store: &Store,
     repo: &RepoName,
@@ -340,6 +345,11 @@ pub fn create_tag(
     by: &Actor,
     message: &str,
 ) -> Result<()> {
+    let of = store.commit(&commit)?.repo;
+    if of != *repo {
+        let what = format!("commit {} is in repository `{of}`, not in `{repo}`", commit.short(12));
+        return Err(EngineError::usage(what, format!("pv tag create {of}@{tag}")));
+    }
     let document = store.put_document(&TagDocument { author: by.author.clone(), message: message.to_owned() })?;
     let entry = Entry::TagCreate { repo: repo.clone(), tag: tag.clone(), commit, document: Some(document) };
     Ok(store.publish(&Change::of(vec![entry]))?)

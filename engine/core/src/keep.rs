@@ -2,23 +2,63 @@
 //!
 //! Not here: what is garbage, and collecting it (`repos::gc`).
 
-use repos::gc::{self, Plan};
+use repos::Store;
+use repos::gc::{self, Plan, Selection};
 use repos::journal::{CauseKind, Entry, Move};
-use repos::{RepoError, Store};
-use specs::{BranchName, CommitId, RunId};
+use specs::{BranchName, CommitId, Reference, RepoName, RunId};
 
 use crate::changes::{ensure_not_output_branch, run_change};
 use crate::error::{EngineError, Result};
 use crate::graph::Graph;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 
-/// Gives up the files of the plan's commits. The plan is made again when one of them has become a head or got a tag.
-pub fn prune(store: &Store, by: &Actor, mut plan: impl FnMut() -> Result<Plan, RepoError>) -> Result<Plan> {
-    retry_on_conflict(store, || {
-        let plan = plan()?;
-        gc::give_up(store, &plan, &by.committer)?;
-        Ok(plan)
-    })
+/// Commits that are to give up their files.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    repo: RepoName,
+    /// `None`: all branches.
+    branch: Option<BranchName>,
+    selection: Selection,
+}
+
+impl Prune {
+    /// The commits of a repository or of one of its branches, but for heads, which keep their files anyway.
+    ///
+    /// `Usage` for a path, or a revision that is not a branch; `NotFound` for what is not there.
+    pub fn of(store: &Store, of: &Reference) -> Result<Self> {
+        let (repo, selection) = (of.repo.clone(), Selection::AllBut(1));
+        if of.path.is_some() {
+            let hint = format!("pv commit prune {repo} --keep 1");
+            return Err(EngineError::usage("prune drops whole commits, not paths", hint));
+        }
+        store.repo(&repo)?;
+        let Some(revision) = &of.revision else { return Ok(Self { repo, branch: None, selection }) };
+        let branch = revision.as_branch().ok_or_else(|| {
+            let hint = format!("pv commit prune {repo} --before {revision}");
+            EngineError::usage(format!("`{revision}` is not a branch"), hint)
+        })?;
+        store.branch(&repo, &branch)?;
+        Ok(Self { repo, branch: Some(branch), selection })
+    }
+
+    /// Only these of them.
+    pub fn only(self, selection: Selection) -> Self {
+        Self { selection, ..self }
+    }
+
+    /// Which commits these are now.
+    pub fn plan(&self, store: &Store) -> Result<Plan> {
+        Ok(Plan::of_selection(store, &self.repo, self.branch.as_ref(), self.selection)?)
+    }
+
+    /// Gives up the files of the commits. The plan is made again when one of them has become a head or got a tag.
+    pub fn commit(&self, store: &Store, by: &Actor) -> Result<Plan> {
+        retry_on_conflict(store, || {
+            let plan = self.plan(store)?;
+            gc::give_up(store, &plan, &by.committer)?;
+            Ok(plan)
+        })
+    }
 }
 
 /// A commit that can be deleted, and what becomes of its branch.

@@ -2,8 +2,7 @@
 
 use answers::branch::branch_view;
 use engine::changes;
-use repos::Store;
-use specs::{CommitId, Reference};
+use specs::Reference;
 
 use crate::author;
 use crate::commands::names::BranchOf;
@@ -26,15 +25,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let branch = &args.branch;
     let at = match &args.at {
         Some(at) => Some(store.resolve(at)?.id),
-        None => default_head(store, branch)?,
+        None => changes::default_head(store, &branch.repo)?,
     };
     changes::create_branch(store, &branch.repo, &branch.name, at, &author::by(cx, None))?;
     print(cx, branch)
-}
-
-/// Where a branch starts by default: at the default branch's commit, or at none.
-fn default_head(store: &Store, branch: &BranchOf) -> Result<Option<CommitId>> {
-    Ok(store.find_branch(&branch.repo, &store.default_branch()?)?.and_then(|row| row.commit))
 }
 
 /// Says where the branch is now.

@@ -1,10 +1,10 @@
 //! `pv commit prune`
 
-use engine::keep as giving_up;
+use engine::keep::Prune;
 use repos::gc::{self, Plan, Reason, Selection};
 use repos::{RepoError, Store, Timestamp};
 use serde::Serialize;
-use specs::{BranchName, CommitId, Reference, RepoName};
+use specs::{CommitId, Reference, RepoName};
 
 use crate::author;
 use crate::context::Context;
@@ -63,10 +63,9 @@ impl Row for PrunedView {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let (repo, branch) = branch_of(store, &args.of)?;
-    let selection = selection(cx, store, args, &repo)?;
-    let plan = || Plan::of_selection(store, &repo, branch.as_ref(), selection);
-    let first = plan()?;
+    let prune = Prune::of(store, &args.of)?;
+    let prune = prune.only(selection(cx, store, args, &args.of.repo)?);
+    let first = prune.plan(store)?;
     let commits = views(store, &first)?;
     let size_bytes = freed(cx, store, &first)?;
     if args.dry_run || commits.is_empty() {
@@ -78,25 +77,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         size(size_bytes)
     );
     cx.confirm(&goes, "nothing was pruned")?;
-    let done = giving_up::prune(store, &author::by(cx, None), plan)?;
+    let done = prune.commit(store, &author::by(cx, None))?;
     print(cx, &views(store, &done)?, size_bytes, true)
-}
-
-fn branch_of(store: &Store, of: &Reference) -> Result<(RepoName, Option<BranchName>)> {
-    if of.path.is_some() {
-        return Err(CliError::usage(
-            "prune drops whole commits, not paths",
-            format!("pv commit prune {} --keep 1", of.repo),
-        ));
-    }
-    store.repo(&of.repo)?;
-    let Some(revision) = &of.revision else { return Ok((of.repo.clone(), None)) };
-    let branch = revision.as_branch().ok_or_else(|| {
-        let message = format!("`{revision}` is not a branch");
-        CliError::usage(message, format!("pv commit prune {} --before {revision}", of.repo))
-    })?;
-    store.branch(&of.repo, &branch)?;
-    Ok((of.repo.clone(), Some(branch)))
 }
 
 fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Result<Selection> {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use answers::job::{JobRow, SealedState, job_id, short_job};
 use answers::named::{find_job, find_jobs};
-use engine::live::{EngineEvent, JobKey};
+use engine::live::EngineEvent;
 use engine::{Engine, Phase, apply};
 use serde_json::json;
 use specs::{ErrorKind, JobRef};
@@ -32,11 +32,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let author = author::by(cx, None).author;
-    let reason = match &args.message {
-        Some(why) => format!("stopped by {author}: {why}"),
-        None => format!("stopped by {author}"),
-    };
     let mut jobs = match &args.job {
         run @ JobRef::Run(_) => find_jobs(store, run)?,
         job => vec![find_job(store, job)?],
@@ -52,22 +47,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let deadline = Instant::now() + TO_END;
     // Before the engine is told: no end is missed.
     let feed = cx.engine().map(|engine| engine.live().listen());
-    // Downstream jobs first: none of them starts because one above it has ended.
-    jobs.iter().rev().try_for_each(|job| tell(cx, store, job, &reason))?;
+    apply::stop_jobs(store, cx.engine(), &jobs, &author::by(cx, None), args.message.as_deref())?;
     if let (Some(engine), Some(feed)) = (cx.engine(), feed) {
         cx.block_on(until_ended(cx, engine, feed, &jobs, deadline))??;
     }
     let said: Vec<Result<()>> = jobs.iter().rev().map(|job| say(cx, store, job)).collect();
     said.into_iter().collect()
-}
-
-/// Asks the engine that runs a job to stop it; a job that no engine runs ends here.
-fn tell(cx: &Context, store: &Store, job: &JobRow, reason: &str) -> Result<()> {
-    let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
-    if !cx.engine().is_some_and(|engine| engine.stop_job(&key, reason)) {
-        apply::stop_job(store, job, reason)?;
-    }
-    Ok(())
 }
 
 fn is_open(store: &Store, job: &JobRow) -> Result<bool> {

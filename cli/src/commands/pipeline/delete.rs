@@ -1,8 +1,7 @@
 //! `pv pipeline delete`
 
 use answers::repo::{RepoSize, repo_size};
-use engine::Graph;
-use engine::apply::{self, Data};
+use engine::apply::{self, Data, DeletablePipeline};
 use serde_json::json;
 use specs::PipelineName;
 
@@ -27,18 +26,11 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let data = if args.with_data { Data::Goes } else { Data::Stays };
     let store = cx.store()?;
     let name = &args.name;
-    let version = store.pipeline(name)?.version;
-    let open = store.open_jobs()?.iter().filter(|job| job.pipeline == *name).count() as u64;
+    // When it is refused, nobody needs to be asked.
+    let DeletablePipeline { version, open_jobs } = apply::deletable_pipeline(store, name)?;
     let repo = name.output_repo();
-    let graph = Graph::load(store)?;
-    let is_read =
-        graph.pipelines.values().any(|pipeline| pipeline.input_branches().iter().any(|(read, _)| *read == repo));
-    if is_read {
-        // Refused, with the names of the readers: nobody needs to be asked.
-        return Ok(apply::delete_pipeline(store, name, data, &author::by(cx, None))?);
-    }
     let RepoSize { files, size_bytes, .. } = repo_size(store, &repo)?;
-    let with_jobs = match open {
+    let with_jobs = match open_jobs {
         0 => String::new(),
         open => format!(", with {}", plural(open, "job that has not ended", "jobs that have not ended")),
     };

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use engine::secrets::{self, MAX_BYTES, Values};
 use serde_json::json;
-use specs::{ErrorKind, SecretKey, SecretName};
+use specs::{SecretKey, SecretName};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -47,18 +47,12 @@ impl Value {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let name = &args.name;
-    let is_known = secrets::list(store)?.iter().any(|(known, _)| known == name);
-    if is_known && !args.force {
-        let what = format!("secret `{name}` exists; nothing was changed");
-        return Err(CliError::new(ErrorKind::Conflict, what).hint("--force replaces it"));
-    }
+    let is_known = secrets::ensure_can_keep(store, name, args.force)?;
     let wanted = args.values.iter().map(|text| Value::parse(text)).collect::<Result<Vec<_>>>()?;
     let values = read_all(cx, &wanted)?;
-    for (key, value) in &values {
-        if value.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().len() <= secrets::UNMASKED_BYTES) {
-            let least = secrets::UNMASKED_BYTES + 1;
-            cx.notes().line(format!("`{key}` has no line of at least {least} bytes: it will not be masked in logs"));
-        }
+    for key in secrets::unmasked(&values) {
+        let least = secrets::UNMASKED_BYTES + 1;
+        cx.notes().line(format!("`{key}` has no line of at least {least} bytes: it will not be masked in logs"));
     }
     secrets::keep(store, name, &values)?;
     let done = if is_known { "changed" } else { "stored" };

@@ -7,7 +7,7 @@ use specs::Reference;
 use crate::author;
 use crate::commands::names::TagOf;
 use crate::context::Context;
-use crate::error::{CliError, Result};
+use crate::error::Result;
 
 /// Create a tag: a permanent name for a commit
 #[derive(clap::Args, Debug)]
@@ -27,13 +27,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let tag = &args.tag;
     let at = args.at.clone().unwrap_or(Reference { repo: tag.repo.clone(), revision: None, path: None });
-    let at = store.resolve(&at)?;
-    if at.commit.repo != tag.repo {
-        let message =
-            format!("commit {} is in repository `{}`, not in `{}`", at.id.short(12), at.commit.repo, tag.repo);
-        return Err(CliError::usage(message, format!("pv tag create {}@{}", at.commit.repo, tag.name)));
-    }
-    changes::create_tag(store, &tag.repo, &tag.name, at.id, &author::by(cx, None), &args.message)?;
+    let at = store.resolve(&at)?.id;
+    changes::create_tag(store, &tag.repo, &tag.name, at, &author::by(cx, None), &args.message)?;
     let view = find_tag(store, &tag.repo, &tag.name)?;
     if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(tag.to_string()) }
 }

@@ -39,7 +39,10 @@ use specs::spec::{Parsed, SpecSet};
 use specs::{Diagnostic, PipelineName, RunId};
 
 pub use drift::{Drift, DriftPart, drifts};
-pub use operate::{Data, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job, stop_pipeline};
+pub use operate::{
+    Data, DeletablePipeline, deletable_pipeline, delete_pipeline, find_retry, rerun, retry, start_pipeline, stop_job,
+    stop_jobs, stop_pipeline,
+};
 
 pub use rollback::rollback;
 pub use versions::differences;

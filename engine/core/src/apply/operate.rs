@@ -14,7 +14,9 @@ use crate::datums;
 use crate::error::{EngineError, Result};
 use crate::execution::failed_results;
 use crate::graph::{Graph, Pipeline};
+use crate::live::JobKey;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
+use crate::scheduler::Engine;
 use crate::triggers;
 
 /// What a pipeline may take with it when it is deleted.
@@ -26,18 +28,39 @@ pub enum Data {
     Goes,
 }
 
+/// A pipeline that can be deleted, and what ends with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeletablePipeline {
+    /// Its version.
+    pub version: u32,
+    /// How many of its jobs have not ended; they are killed.
+    pub open_jobs: u64,
+}
+
+/// Looks whether a pipeline can be deleted; `InUse` when others read its output.
+pub fn deletable_pipeline(store: &Store, name: &PipelineName) -> Result<DeletablePipeline> {
+    let version = store.pipeline(name)?.version;
+    ensure_unread(&*Graph::load(store)?, name)?;
+    let open = store.open_jobs()?.into_iter().filter(|job| job.pipeline == *name);
+    Ok(DeletablePipeline { version, open_jobs: open.count() as u64 })
+}
+
+fn ensure_unread(graph: &Graph, name: &PipelineName) -> Result<()> {
+    let readers = readers(graph, name, &name.output_repo());
+    if readers.is_empty() {
+        return Ok(());
+    }
+    let readers: Vec<String> = readers.iter().map(|reader| format!("pipeline `{reader}` reads its output")).collect();
+    Err(EngineError::InUse { what: format!("pipeline `{name}`"), by: readers.join(", ") })
+}
+
 /// Deletes a pipeline whose output no other reads. Its open jobs are killed.
 pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &Actor) -> Result<()> {
     retry_on_conflict(store, || {
         store.pipeline(name)?;
         let graph = Graph::load(store)?;
         let repo = name.output_repo();
-        let readers = readers(&graph, name, &repo);
-        if !readers.is_empty() {
-            let readers: Vec<String> =
-                readers.iter().map(|reader| format!("pipeline `{reader}` reads its output")).collect();
-            return Err(EngineError::InUse { what: format!("pipeline `{name}`"), by: readers.join(", ") });
-        }
+        ensure_unread(&graph, name)?;
         let pipeline = &graph.pipelines[name];
         let mut entries = kill_all(store, name, &format!("pipeline was deleted by {}", by.author))?;
         entries.extend(trigger_branches(store, pipeline, &BTreeSet::new())?);
@@ -45,7 +68,7 @@ pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &Acto
         if data == Data::Goes {
             let ticks: BTreeSet<&RepoName> =
                 pipeline.spec.input.crons().into_iter().map(|cron| &cron.ticks.repo).collect();
-            let unread = ticks.into_iter().filter(|repo| self::readers(&graph, name, repo).is_empty());
+            let unread = ticks.into_iter().filter(|repo| readers(&graph, name, repo).is_empty());
             entries.extend(unread.chain([&repo]).map(|repo| Entry::RepoDelete { repo: repo.clone() }));
         }
         Ok(store.publish(&Change { entries, graph: Some(graph.number) })?)
@@ -183,6 +206,23 @@ fn again(
         store.publish(&Change { entries: vec![entry], graph: Some(graph.number) })?;
         Ok(run)
     })
+}
+
+/// Stops jobs, those in `engine` that runs here, the others in the store: each is killed, and says by whom and `why`. Jobs stand in the
+/// order in which data flows. Those that `engine` runs end a little later.
+pub fn stop_jobs(store: &Store, engine: Option<&Engine>, jobs: &[JobRow], by: &Actor, why: Option<&str>) -> Result<()> {
+    let reason = match why {
+        Some(why) => format!("stopped by {}: {why}", by.author),
+        None => format!("stopped by {}", by.author),
+    };
+    // Downstream jobs first: none of them starts because one above it has ended.
+    for job in jobs.iter().rev() {
+        let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
+        if !engine.is_some_and(|engine| engine.stop_job(&key, &reason)) {
+            stop_job(store, job, &reason)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ends a job that no living engine runs, as killed for this reason; false when it has ended already. A running one is the engine's to

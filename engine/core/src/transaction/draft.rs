@@ -11,7 +11,7 @@ use specs::{CommitId, FilePath, Reference, Revision, RevisionBase, RunId};
 
 use super::{Action, BranchChange, Drastic, Outcome, Step, Transaction};
 use crate::changes::{
-    ensure_can_be_head, ensure_expected_head, ensure_not_output_branch, head_to_commit_to, user_commit,
+    self, ensure_can_be_head, ensure_expected_head, ensure_not_output_branch, head_to_commit_to, user_commit,
 };
 use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
@@ -266,7 +266,7 @@ impl<'s> Draft<'s> {
             Some(branch) if branch.is_changed() => self.name_commit(&default, step.line).map(Some),
             Some(branch) => Ok(branch.head()),
             // A look does not make it one of the transaction's.
-            None => Ok(self.store.find_branch(&default.0, &default.1)?.and_then(|row| row.commit)),
+            None => changes::default_head(self.store, &default.0),
         }
     }
 
