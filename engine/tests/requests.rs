@@ -30,7 +30,9 @@ struct Folder<'s> {
 impl<'s> Folder<'s> {
     fn new(s: &'s Setting, files: &[(&str, &str)]) -> Self {
         let folder = Self { s, folder: tempfile::tempdir().unwrap() };
-        files.iter().for_each(|(name, content)| folder.write(name, content));
+        for (name, content) in files {
+            folder.write(name, content);
+        }
         folder
     }
 

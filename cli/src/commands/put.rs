@@ -33,7 +33,7 @@ const MAX_SOURCES_BYTES: u64 = 64 << 20;
 #[derive(clap::Args, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Args {
-    /// TargetBranch: `images`, `images@branch`, `images:/dir`
+    /// Target: `images`, `images@branch`, `images:/dir`
     #[arg(value_name = "REF[:/DIR]")]
     target: Reference,
     /// Files, directories and `https://` URLs; `-` is standard input and needs `--as` or `--untar`
@@ -106,13 +106,11 @@ impl Args {
             return Err(named_twice());
         }
         if self.sha256.is_some() {
-            match sources.as_mut_slice() {
-                [PutSource::Web { digest, .. }] => *digest = self.sha256,
-                _ => {
-                    let hint = "in a list, write `sha256:HEX` after each URL";
-                    return Err(CliError::usage("--sha256 is for a single URL", hint));
-                }
-            }
+            let [PutSource::Web { digest, .. }] = sources.as_mut_slice() else {
+                let hint = "in a list, write `sha256:HEX` after each URL";
+                return Err(CliError::usage("--sha256 is for a single URL", hint));
+            };
+            *digest = self.sha256;
         }
         Ok(PutFiles {
             directory: self.target.path.clone(),

@@ -42,6 +42,7 @@ impl Prune {
     }
 
     /// Only these of them.
+    #[must_use]
     pub fn only(self, selection: Selection) -> Self {
         Self { selection, ..self }
     }

@@ -54,6 +54,7 @@ pub struct PutRequest {
 
 /// What is put, and where in the target.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct PutFiles {
     /// The directory that gets the files; `None` for `/`.
     pub directory: Option<FilePath>,
@@ -150,10 +151,7 @@ pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Calle
     let PutRequest { target, files, .. } = request;
     let streams = Streams::of(files)?;
     let streamed = streams.store(store, caller)?;
-    let content = match streams.is_all() {
-        true => None,
-        false => Some(Found::of(target, files)?.content(store, caller, false)?),
-    };
+    let content = if streams.is_all() { None } else { Some(Found::of(target, files)?.content(store, caller, false)?) };
     let prepared = PreparedPut { store, request, content, streamed };
     if !prepared.streamed.files.is_empty() {
         // All files, not only those that differ: none may be written twice.

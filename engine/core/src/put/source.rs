@@ -48,7 +48,12 @@ impl PutFiles {
 
     /// Where a path leads that the caller wrote. Left as it is if it can be: it comes back in messages.
     pub(crate) fn path(&self, given: &Path) -> PathBuf {
-        self.folder.as_ref().map_or_else(|| given.to_owned(), |folder| folder.join(given))
+        match &self.folder {
+            Some(folder) => folder.join(given),
+            // A file of this name is not the input.
+            None if given.as_os_str() == "-" => Path::new(".").join(given),
+            None => given.to_owned(),
+        }
     }
 
     /// The part that is files of this machine, or the input as one file.
@@ -81,5 +86,27 @@ impl PutFiles {
             return Err(EngineError::usage("standard input is named twice", "name a file instead"));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_input_is_not_a_file_and_a_file_is_not_the_input() {
+        let parsed = ["-", "./-", "a b", "https://h.org/x"].map(|word| PutSource::parse(word.as_ref()).unwrap());
+        let url = WebUrl::parse("https://h.org/x").unwrap();
+        let path = |path: &str| PutSource::Path(path.into());
+        assert_eq!(parsed, [PutSource::Input, path("./-"), path("a b"), PutSource::Web { url, digest: None }]);
+        assert!(PutSource::parse("s3://b/k".as_ref()).is_err());
+        let here = PutFiles::default();
+        let there = PutFiles { folder: Some("/work".into()), ..PutFiles::default() };
+        for (given, from_here, from_there) in [("-", "./-", "/work/-"), ("a", "a", "/work/a"), ("/a", "/a", "/a")] {
+            assert_eq!(
+                [here.path(given.as_ref()), there.path(given.as_ref())],
+                [from_here, from_there].map(PathBuf::from)
+            );
+        }
     }
 }

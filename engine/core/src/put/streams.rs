@@ -26,7 +26,7 @@ const MIRROR_HINT: &str = "download the files to a folder first, then put that f
 /// The sources of a put that are read as streams.
 #[derive(Debug)]
 pub(super) struct Streams {
-    streams: Vec<Stream>,
+    all: Vec<Stream>,
     /// Whether there is no other source.
     is_all: bool,
     /// Whether the input is put as one file.
@@ -65,7 +65,7 @@ impl Streams {
             files.sources.iter().filter_map(|source| stream_of(files, source).transpose()).collect::<Result<_>>()?;
         let is_all = !streams.is_empty() && streams.len() == files.sources.len();
         let puts_input = !files.untar && files.sources.contains(&PutSource::Input);
-        let streams = Self { streams, is_all, puts_input };
+        let streams = Self { all: streams, is_all, puts_input };
         streams.ensure_options(files)?;
         Ok(streams)
     }
@@ -81,7 +81,7 @@ impl Streams {
             let hint = "REF:/DIR is the target of the archive's files";
             return Err(EngineError::usage("--as is the path of a single file, and --untar puts many", hint));
         }
-        if self.streams.is_empty() {
+        if self.all.is_empty() {
             return Ok(());
         }
         let others = [
@@ -97,7 +97,7 @@ impl Streams {
 
     /// Refuses what a preview cannot read, since it would be gone afterwards.
     pub(super) fn ensure_none_in_a_preview(&self, files: &PutFiles) -> Result<()> {
-        if !self.streams.is_empty() {
+        if !self.all.is_empty() {
             return Err(is_for_files("--dry-run", files.untar));
         }
         if self.puts_input {
@@ -124,12 +124,12 @@ impl Streams {
                 files.fetch_add(1, Ordering::Relaxed);
                 done.lock().unwrap_or_else(PoisonError::into_inner).insert(number, edits);
                 if has_failed {
-                    next.store(self.streams.len(), Ordering::Relaxed); // nothing will be committed
+                    next.store(self.all.len(), Ordering::Relaxed); // nothing will be committed
                 }
             }
         };
         std::thread::scope(|scope| {
-            let others = self.streams.len().min(AT_ONCE).saturating_sub(1);
+            let others = self.all.len().min(AT_ONCE).saturating_sub(1);
             for _ in 0..others {
                 scope.spawn(work);
             }
@@ -144,7 +144,7 @@ impl Streams {
 
     fn take(&self, next: &AtomicUsize) -> Option<(usize, &Stream)> {
         let number = next.fetch_add(1, Ordering::Relaxed);
-        Some((number, self.streams.get(number)?))
+        Some((number, self.all.get(number)?))
     }
 }
 
