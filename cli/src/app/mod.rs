@@ -18,9 +18,6 @@ use crate::invocation::{Cancel, Invocation};
 use crate::output::{Notes, Out, Pager, Sink, failure_text};
 use crate::socket::{self, HandedOver, RunFor};
 
-#[cfg(test)]
-mod tests;
-
 /// Which process does the work.
 #[derive(Debug)]
 enum Place {
@@ -240,3 +237,6 @@ fn refuse_with(invocation: &Invocation, flags: &Flags, error: CliError) -> u8 {
 fn say(notes: &Notes, failure: &Failure, json: bool) {
     if json { notes.json(&failure.json()) } else { notes.text(&failure_text(failure, notes.color())) }
 }
+
+#[cfg(test)]
+mod tests;
