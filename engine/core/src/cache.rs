@@ -1,5 +1,5 @@
-//! The global cache: a recipe that was executed once need not be again, whatever pipeline, branch or time it was for. Only results count
-//! that this place executed or a signed commit names (`repos::Store::vouched_result`).
+//! The global cache: a recipe that was executed once need not be executed again, for any pipeline, branch or time. Only results that this
+//! place executed or a signed commit names count (`repos::Store::vouched_result`).
 
 use repos::documents::ResultState;
 use repos::object::Kind;
@@ -9,7 +9,7 @@ use specs::{DatumId, Digest, PipelineName, RunId};
 
 use crate::graph::Pipeline;
 
-/// A result that can be taken for another execution of its recipe.
+/// A result that can replace another execution of its recipe.
 #[derive(Debug, Clone)]
 pub struct Known {
     /// Its digest.
@@ -22,15 +22,15 @@ pub struct Known {
     pub run: RunId,
 }
 
-/// The newest result of a recipe whose exit code the pipeline's spec accepts and of whose output every byte is there.
+/// The newest result of a recipe whose exit code the pipeline's spec accepts and whose output is completely available.
 pub fn cached(store: &Store, pipeline: &Pipeline, recipe: &DatumId) -> Result<Option<Known>, RepoError> {
     let accepts = |code: i32| code == 0 || pipeline.spec.transform.accept_return_code.contains(&code);
     for (digest, state, exit_code) in store.results(recipe)? {
-        // After a power cut the index may know a result whose bytes never came to rest.
+        // After a power cut the index may contain a result whose bytes never reached the disk.
         if state != ResultState::Success || !exit_code.is_some_and(accepts) || !store.contains(Kind::Result, &digest)? {
             continue;
         }
-        // One that somebody slipped into the packs is as if it were not there.
+        // A result injected into the packs is ignored.
         let Some(result) = store.vouched_result(&digest)? else { continue };
         if let Some(outputs) = result.outputs
             && is_whole(store, Tree::at(outputs))?

@@ -1,4 +1,4 @@
-//! What people do to a store: each accepted change that can cause jobs is one run.
+//! What users do to a store: each accepted change that can cause jobs is one run.
 
 use std::collections::BTreeSet;
 
@@ -14,27 +14,27 @@ use crate::graph::Graph;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::triggers;
 
-/// A commit to be made.
+/// A commit to make.
 #[derive(Debug, Clone)]
 pub struct NewCommit<'a> {
-    /// Where.
+    /// The repository.
     pub repo: &'a RepoName,
-    /// On which branch. The default branch is made if it does not exist, no other.
+    /// The branch. The default branch is created if it does not exist, but no other.
     pub branch: &'a BranchName,
-    /// The head that the change is for; another one is a conflict. `None`: whatever the head is.
+    /// The head that the change is for; a different one is a conflict. `None` for any head.
     pub expect: Option<CommitId>,
-    /// By whom.
+    /// Who makes it.
     pub by: &'a Actor,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: &'a str,
 }
 
-/// What became of a change of files.
+/// The result of a change of files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Committed {
     /// Nothing differs, so there is no commit.
     Unchanged {
-        /// Where the branch is.
+        /// The head of the branch.
         head: Option<CommitId>,
     },
     /// A commit was made.
@@ -43,12 +43,12 @@ pub enum Committed {
         commit: CommitId,
         /// Its run.
         run: RunId,
-        /// The commit before it.
+        /// Its parent.
         parent: Option<CommitId>,
     },
 }
 
-/// Refuses to move what is a tag and no branch.
+/// Refuses a name that is a tag, not a branch.
 pub fn ensure_not_tag(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
     if store.find_branch(repo, branch)?.is_some() || store.find_tag(repo, branch.as_str())?.is_none() {
         return Ok(());
@@ -61,14 +61,15 @@ fn is_a_tag(repo: &RepoName, branch: &BranchName) -> EngineError {
     EngineError::Conflict { what, hint: Some(format!("pv branch list {repo} lists its branches")) }
 }
 
-/// A change that is one run: `moves`, and the jobs that follow from them and from `changed` pipelines.
+/// A change with one run: `moves`, and the jobs that follow from them.
 pub fn run_change(store: &Store, run: RunId, cause: Cause, moves: Vec<Move>) -> Result<Change> {
     let graph = Graph::load(store)?;
     let entries = run_entries(store, &graph, run, cause, moves, &BTreeSet::new())?;
     Ok(Change { entries, graph: Some(graph.number) })
 }
 
-/// A run with `moves` and the jobs that follow from them and from `changed` pipelines, and the runs of the triggers that fire by it.
+/// The entries of a run with `moves` and the jobs that follow from them and from `changed` pipelines, and of the runs of triggers that it
+/// fires.
 pub(crate) fn run_entries(
     store: &Store,
     graph: &Graph,
@@ -84,7 +85,7 @@ pub(crate) fn run_entries(
     Ok(entries)
 }
 
-/// Refuses what only a pipeline or a clock may do: to commit to their repositories.
+/// Refuses a repository to which only a pipeline or a cron input may commit.
 pub fn ensure_not_output(store: &Store, repo: &RepoName) -> Result<()> {
     match store.repo(repo)?.kind {
         RepoKind::User => Ok(()),
@@ -96,7 +97,7 @@ pub fn ensure_not_output(store: &Store, repo: &RepoName) -> Result<()> {
     }
 }
 
-/// Makes a commit of the files that `change` turns the head's files into; again when somebody was quicker.
+/// Makes a commit with the files that `change` computes from the head's files; retries if another change came first.
 pub fn commit(
     store: &Store,
     new: &NewCommit<'_>,
@@ -110,7 +111,7 @@ pub fn commit(
         let edits = change(base)?;
         let (tree, summary) = files::apply(store, base, &edits)?;
         if tree == base {
-            // Most often nothing was written; else bytes that were missing are back, and are to stay.
+            // Usually nothing was written; otherwise missing content was restored, and must stay.
             store.finish_packs()?;
             return Ok((Committed::Unchanged { head }, summary));
         }
@@ -118,7 +119,7 @@ pub fn commit(
         commit.parents.extend(head);
         new.message.clone_into(&mut commit.message);
         (commit.sources, commit.origins) = (edits.sources, edits.origins);
-        // A million paths are not kept while the packs are finished and the index takes them in.
+        // Frees up to a million paths before the packs are finished and indexed.
         drop(edits.files);
         let commit = store.put_commit(&commit)?;
         let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
@@ -200,13 +201,13 @@ pub(crate) fn ensure_expected_head(
     }
 }
 
-/// Makes an empty repository of a user.
+/// Creates an empty user repository.
 pub fn create_repo(store: &Store, repo: &RepoName) -> Result<()> {
     let entry = Entry::RepoCreate { repo: repo.clone(), repo_kind: RepoKind::User };
     Ok(store.publish(&Change::of(vec![entry]))?)
 }
 
-/// Refuses to delete what is deleted with its pipeline.
+/// Refuses a repository that can only be deleted with its pipeline.
 pub fn ensure_can_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     match store.repo(repo)?.kind {
         RepoKind::User | RepoKind::Cron => Ok(()),
@@ -214,7 +215,7 @@ pub fn ensure_can_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     }
 }
 
-/// Deletes a repository, other than a pipeline's output, that no pipeline reads.
+/// Deletes a repository that no pipeline reads, other than a pipeline's output.
 pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     ensure_can_delete_repo(store, repo)?;
     retry_on_conflict(store, || {
@@ -235,7 +236,7 @@ pub fn default_head(store: &Store, repo: &RepoName) -> Result<Option<CommitId>> 
     Ok(store.find_branch(repo, &store.default_branch()?)?.and_then(|row| row.commit))
 }
 
-/// Makes a branch, at a commit of the repository or empty. A commit on it can cause jobs, so it is a run.
+/// Creates a branch, at a commit of the repository or empty. A commit on it can cause jobs, so this is a run.
 pub fn create_branch(
     store: &Store,
     repo: &RepoName,
@@ -270,7 +271,7 @@ fn move_to(
     let run = new_run();
     retry_on_conflict(store, || {
         ensure_not_output_branch(&*Graph::load(store)?, repo, branch)?;
-        // That the branch itself moved in between is for the caller to see, not to be overridden.
+        // If the branch itself moved meanwhile, the caller must know; the move must not be overridden.
         let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         if actual != from {
             return Err(EngineError::NotExpected {
@@ -304,7 +305,7 @@ pub(crate) fn ensure_can_be_head(repo: &RepoName, id: &CommitId, commit: &Commit
     Ok(())
 }
 
-/// Refuses to move what only a pipeline moves.
+/// Refuses to move a branch that only the engine moves.
 pub(crate) fn ensure_not_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
     let branch_of = (repo.clone(), branch.clone());
     if let Some(fed) = graph.pipelines.values().find(|pipeline| pipeline.is_fed_by(&branch_of)) {

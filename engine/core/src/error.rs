@@ -14,7 +14,7 @@ pub enum EngineError {
     Store(#[from] RepoError),
     #[error(transparent)]
     Executor(#[from] ExecError),
-    /// Every problem of every spec; warnings among them.
+    /// All problems in all specs, including warnings.
     #[error("{}", summary(.diagnostics, *.files))]
     Specs { diagnostics: Vec<Diagnostic>, files: usize },
     #[error("`{repo}` is the output of pipeline `{repo}`: only its jobs commit to it")]
@@ -35,7 +35,7 @@ pub enum EngineError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
-    /// What is wrong with lines of a transaction, in their order; at least one.
+    /// What is wrong with lines of a transaction, in order; at least one.
     #[error("{}", .0.iter().map(|(line, error)| format!("line {line}: {error}")).collect::<Vec<_>>().join("\n"))]
     Lines(Vec<(u32, EngineError)>),
     #[error("pipeline `{pipeline}` cannot be prepared: {why}")]

@@ -1,7 +1,7 @@
-//! Which executor a store uses: a setting, settled once and then kept.
+//! Which executor a store uses: a setting, chosen once and then kept.
 //!
-//! `auto` becomes docker if that answers, else process, at the first apply or run. From then on an executor that does not answer is an
-//! error and never a reason to take the other one: the two make different recipes.
+//! `auto` becomes docker if that responds, otherwise process, at the first apply or run. From then on an executor that does not respond is
+//! an error and never a reason to use the other one: the two give different recipes.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,30 +14,30 @@ use specs::Network;
 use crate::error::Result;
 use sandbox::{ExecError, Executor, ExecutorInfo};
 
-/// The executors of this machine; which one is used, the store says.
+/// The executors of this machine; the store says which one is used.
 #[derive(Debug, Clone)]
 pub struct Executors {
     /// Containers.
     pub docker: Arc<dyn Executor>,
-    /// Processes of this host.
+    /// Processes on this host.
     pub process: Arc<dyn Executor>,
 }
 
 /// The executor that a store uses.
 #[derive(Debug, Clone)]
 pub struct Settled {
-    /// It answered just now.
+    /// The executor, which has just responded.
     pub executor: Arc<dyn Executor>,
-    /// What it said of itself.
+    /// What it reported about itself.
     pub info: ExecutorInfo,
-    /// Whether it was chosen just now, which is worth saying.
+    /// Whether it was chosen just now, which is worth reporting.
     pub is_new: bool,
 }
 
-/// Finds the executor that the store uses; chooses one if nobody did, which [`keep`] makes last.
+/// Finds the executor that the store uses; chooses one if none is set, which [`keep`] makes permanent.
 ///
-/// When it does not answer, that is the executor's own error. A Docker engine that this user may not use is one too: choosing the other
-/// executor in silence would be for good.
+/// If it does not respond, that is the executor's own error. So is a Docker engine that this user may not use: silently choosing the other
+/// executor would be permanent.
 pub async fn choose_executor(store: &Store, executors: &Executors) -> Result<Settled> {
     let executor = match store.setting(&EXECUTOR)? {
         Some(ExecutorKind::Docker) => &executors.docker,
@@ -48,7 +48,7 @@ pub async fn choose_executor(store: &Store, executors: &Executors) -> Result<Set
     Ok(Settled { executor: executor.clone(), info, is_new: false })
 }
 
-/// Keeps a choice for good: at the first apply or run that comes about.
+/// Makes a choice permanent, at the first successful apply or run.
 pub fn keep(store: &Store, settled: &Settled) -> Result<()> {
     if settled.is_new {
         store.set_setting(&EXECUTOR, Some(&settled.executor.kind().to_string()))?;
@@ -65,12 +65,12 @@ async fn choose(executors: &Executors) -> Result<Settled> {
     Ok(Settled { executor: executor.clone(), info, is_new: true })
 }
 
-/// The network that stages see whose spec does not say: the setting `network`.
+/// The network access of stages whose spec does not define it: the setting `network`.
 pub fn default_network(store: &Store) -> Result<Network> {
     Ok(store.setting(&settings::NETWORK)?)
 }
 
-/// Host paths that the process executor shows to stages beside its own.
+/// Host paths that the process executor shows to stages besides its own.
 pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
     Ok(store.setting(&settings::PROCESS_PATHS)?.0)
 }

@@ -17,18 +17,18 @@ use crate::error::Result;
 pub struct Pipeline {
     /// Digest of the version document.
     pub document: Digest,
-    /// What was settled at apply.
+    /// What was fixed at apply.
     pub version: VersionDocument,
     /// The spec.
     pub spec: PipelineSpec,
 }
 
-/// Versions of pipelines that a question has read: many datums are of one.
+/// Cache of pipeline versions read during one query: many datums share one.
 #[derive(Debug, Default)]
 pub struct Versions(HashMap<(PipelineName, u32), Rc<Pipeline>>);
 
 impl Versions {
-    /// One version of a pipeline, as [`Pipeline::load_version`] reads it.
+    /// A version of a pipeline, as [`Pipeline::load_version`] reads it.
     pub fn get(&mut self, store: &Store, name: &PipelineName, version: u32) -> Result<Rc<Pipeline>> {
         let key = (name.clone(), version);
         if let Some(known) = self.0.get(&key) {
@@ -39,7 +39,7 @@ impl Versions {
         Ok(pipeline)
     }
 
-    /// The version that made a commit; `None` when people made it.
+    /// The version that made a commit; `None` for a user's commit.
     pub fn of_commit(&mut self, store: &Store, commit: &Commit) -> Result<Option<Rc<Pipeline>>> {
         commit.pipeline.as_ref().map(|stamp| self.get(store, &stamp.name, stamp.version)).transpose()
     }
@@ -58,7 +58,7 @@ impl Pipeline {
         Ok(Self { document: row.document, version, spec })
     }
 
-    /// Reads one version of a pipeline, also of one that was deleted.
+    /// Reads a version of a pipeline, which may be deleted.
     pub fn load_version(store: &Store, name: &PipelineName, version: u32) -> Result<Self> {
         let row = store.pipeline_version(name, version)?.ok_or_else(|| RepoError::NotFound {
             what: format!("version {version} of pipeline `{name}` not found"),
@@ -72,11 +72,11 @@ impl Pipeline {
         &self.version.name
     }
 
-    /// The branch that a leaf of the input reads; for one with a trigger the branch that only the engine moves.
+    /// The branch that a leaf of the input reads; for one with a trigger, the branch that only the engine moves.
     pub fn input_branch(&self, leaf: &PfsInput) -> BranchOf {
         let branch = match &leaf.trigger {
             Some(_) => {
-                // Equal leaves take the same commits, so they share the branch of the first.
+                // Equal leaves read the same commits, so they share the branch of the first.
                 let at = self.spec.input.leaves().into_iter().position(|other| other == leaf).unwrap_or_default();
                 trigger_branch(self.name(), at + 1).expect("apply refuses a name that is too long")
             }
@@ -90,7 +90,7 @@ impl Pipeline {
         self.spec.input.leaves().into_iter().map(|leaf| self.input_branch(leaf)).collect()
     }
 
-    /// The branches whose commits start jobs of it: those that it reads but for `propagation_spec.never`.
+    /// The branches whose commits start its jobs: those that it reads, except with `propagation_spec.never`.
     pub fn starting_branches(&self) -> BTreeSet<BranchOf> {
         let leaves = self.spec.input.leaves().into_iter().filter(|leaf| !leaf.propagation_never);
         leaves.map(|leaf| self.input_branch(leaf)).collect()
@@ -110,13 +110,13 @@ impl Pipeline {
         triggers
     }
 
-    /// Whether only the engine moves a branch, for this pipeline's input: the branch of a trigger or of a clock.
+    /// Whether a branch is moved only by the engine, for this pipeline's input: the branch of a trigger or cron input.
     pub fn is_fed_by(&self, branch: &BranchOf) -> bool {
         self.triggers().iter().any(|trigger| trigger.branch == *branch)
             || self.spec.input.crons().iter().any(|cron| self.input_branch(&cron.ticks) == *branch)
     }
 
-    /// Whether it needs a branch: it reads it, or one of its triggers watches it.
+    /// Whether it depends on a branch: it reads it, or one of its triggers watches it.
     pub fn needs(&self, branch: &BranchOf) -> bool {
         self.input_branches().contains(branch) || self.triggers().iter().any(|trigger| trigger.source == *branch)
     }
@@ -127,13 +127,13 @@ impl Pipeline {
         (self.name().output_repo(), branch)
     }
 
-    /// What is executed: the spec's command, else that of the image.
+    /// What is executed: the spec's command, or else that of the image.
     pub fn command(&self) -> Vec<String> {
         let own = &self.spec.transform.cmd;
         if own.is_empty() { self.version.entrypoint.clone() } else { own.clone() }
     }
 
-    /// What an output commit says of it.
+    /// The stamp for its output commits.
     pub fn stamp(&self) -> PipelineStamp {
         PipelineStamp {
             name: self.version.name.clone(),
@@ -149,15 +149,15 @@ impl Pipeline {
 /// A trigger of a pipeline's input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TriggerOf<'a> {
-    /// The branch that the pipeline reads, and that the trigger moves.
+    /// The branch that the trigger moves and the pipeline reads.
     pub branch: BranchOf,
     /// The branch whose commits it takes.
     pub source: BranchOf,
-    /// When it takes them.
+    /// Its conditions.
     pub trigger: &'a Trigger,
 }
 
-/// The branch that the trigger of a pipeline's leaf moves; the first leaf is number 1.
+/// The branch that the trigger of a pipeline's leaf moves; the first leaf has number 1.
 pub fn trigger_branch(pipeline: &PipelineName, leaf: usize) -> Result<BranchName, specs::NameError> {
     format!("{pipeline}-trigger-{leaf}").parse()
 }
@@ -165,11 +165,11 @@ pub fn trigger_branch(pipeline: &PipelineName, leaf: usize) -> Result<BranchName
 /// All pipelines at one moment.
 #[derive(Debug, Clone)]
 pub struct Graph {
-    /// The number of pipeline changes that it is the state after.
+    /// The number of pipeline changes up to this state.
     pub number: u64,
     /// The pipelines.
     pub pipelines: BTreeMap<PipelineName, Arc<Pipeline>>,
-    /// Those of them that get no jobs.
+    /// The pipelines that get no jobs.
     pub stopped: BTreeSet<PipelineName>,
 }
 
@@ -191,7 +191,7 @@ impl Graph {
         Ok(Self { number, pipelines, stopped })
     }
 
-    /// The pipelines that get jobs, each after all that it reads from.
+    /// The pipelines that get jobs, each after everything it reads from.
     pub fn at_work(&self) -> impl Iterator<Item = &Arc<Pipeline>> {
         self.in_order().into_iter().filter(|pipeline| !self.stopped.contains(pipeline.name()))
     }
@@ -201,11 +201,11 @@ impl Graph {
         self.pipelines.get(&branch.0.as_pipeline()).filter(|pipeline| pipeline.output_branch() == *branch)
     }
 
-    /// The pipelines in an order in which each comes after all that it reads from.
+    /// The pipelines in topological order: each after everything it reads from.
     pub fn in_order(&self) -> Vec<&Arc<Pipeline>> {
         let mut ordered: Vec<&Arc<Pipeline>> = Vec::with_capacity(self.pipelines.len());
         let mut placed: BTreeSet<&PipelineName> = BTreeSet::new();
-        // Specs without cycles are all that apply lets in, so each round places at least one.
+        // Apply only accepts specs without cycles, so each round places at least one.
         while ordered.len() < self.pipelines.len() {
             let ready: Vec<_> = self
                 .pipelines
@@ -226,10 +226,10 @@ impl Graph {
         ordered
     }
 
-    /// The jobs that follow when `moves` are made and `changed` pipelines start anew: one for each pipeline downstream that is
-    /// not stopped, unless all its inputs are empty; in topological order.
+    /// The jobs that follow from `moves` and from `changed` pipelines: one for each downstream pipeline that is not stopped, unless all its
+    /// inputs are empty; in topological order.
     pub fn jobs_after(&self, store: &Store, moves: &[Move], changed: &BTreeSet<PipelineName>) -> Result<Vec<JobSeed>> {
-        // A branch that is only made gives nobody anything new.
+        // Creating a branch gives nobody new data.
         let mut touched: BTreeSet<BranchOf> = moves
             .iter()
             .filter(|moved| moved.from != moved.to)
@@ -240,7 +240,7 @@ impl Graph {
             .filter(|moved| moved.to.is_some())
             .map(|moved| (moved.repo.clone(), moved.branch.clone()))
             .collect();
-        // What an open job will write is data too: without this, a pipeline applied before it ends would never see it.
+        // What an open job will write counts as data: otherwise a pipeline applied before it ends would never see it.
         let open = store.open_jobs()?;
         filled.extend(open.iter().filter_map(|job| Some(self.pipelines.get(&job.pipeline)?.output_branch())));
         let mut jobs = Vec::new();
@@ -262,7 +262,7 @@ impl Graph {
         Ok(jobs)
     }
 
-    /// The pipelines above `names`, themselves included.
+    /// The pipelines upstream of `names`, including these.
     pub fn upstream(&self, names: BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
         let mut above = names;
         for pipeline in self.in_order().into_iter().rev() {
@@ -275,7 +275,7 @@ impl Graph {
         above
     }
 
-    /// The pipelines that get jobs when `names` do: those below them, and of themselves those that are not stopped.
+    /// The pipelines that get jobs when `names` do: those downstream, and of `names` those that are not stopped.
     pub fn downstream(&self, names: &BTreeSet<PipelineName>) -> BTreeSet<PipelineName> {
         let mut below: BTreeSet<PipelineName> = names.difference(&self.stopped).cloned().collect();
         let mut branches: BTreeSet<BranchOf> = BTreeSet::new();

@@ -1,7 +1,8 @@
-//! Which commits a job takes: never a mix of generations.
+//! Which commits a job reads: never an inconsistent mix of old and new ones.
 //!
-//! For each input branch a job takes the commit of its own run, else the one of the newest earlier run that gave the branch a good one,
-//! and waits while an earlier run's job there has not ended. In all that it depends on, no branch may occur with two different commits.
+//! For each input branch a job reads the commit of its own run, or else that of the newest earlier run that gave the branch a good commit,
+//! and waits while a job of an earlier run on that branch is open. In everything it depends on, no branch may occur with two different
+//! commits.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -52,45 +53,45 @@ pub enum Readiness {
     Waits(WaitsFor),
     /// Never.
     Unrunnable {
-        /// Names the upstream.
+        /// The reason, naming the upstream pipeline.
         reason: String,
     },
 }
 
-/// Looks for the inputs of a job that has not ended. `open` are all jobs that have not ended, in the order of runs.
+/// Resolves the inputs of an open job. `open` are all open jobs, in the order of runs.
 pub fn inputs_of(store: &Store, pipeline: &Pipeline, job: &JobRow, open: &[JobRow]) -> Result<Readiness> {
     InputResolver::new(store, open).inputs_of(pipeline, job)
 }
 
-/// Why a job of now can never take these inputs together; `None` when it can.
+/// Why a job created now can never read these inputs together; `None` if it can.
 pub(crate) fn refusal(store: &Store, leaves: &[Leaf]) -> Result<Option<String>> {
     InputResolver::new(store, &[]).mixed(u64::MAX, leaves)
 }
 
-/// Looks for the inputs of many jobs at one moment.
+/// Resolves the inputs of many jobs at one moment.
 #[derive(Debug)]
 pub struct InputResolver<'a> {
     store: &'a Store,
     open: &'a [JobRow],
-    /// Versions of pipelines that were read.
+    /// Cache of pipeline versions.
     versions: RefCell<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
-    /// When pipelines were stopped.
+    /// Cache of pipeline rows, which say when pipelines were stopped.
     rows: RefCell<HashMap<PipelineName, Option<PipelineRow>>>,
 }
 
-/// Specs of this many inputs are refused at apply; one that was applied before they were is told here.
+/// Apply refuses specs with this many inputs; one applied by an older version is reported here.
 fn too_many(inputs: usize) -> Option<String> {
     let most = usize::from(u16::MAX);
     (inputs > most).then(|| format!("it has {inputs} inputs, but at most {most} are possible: apply it with fewer"))
 }
 
 impl<'a> InputResolver<'a> {
-    /// `open` are all jobs that have not ended, in the order of runs.
+    /// `open` are all open jobs, in the order of runs.
     pub fn new(store: &'a Store, open: &'a [JobRow]) -> Self {
         Self { store, open, versions: RefCell::default(), rows: RefCell::default() }
     }
 
-    /// Looks for the inputs of a job that has not ended.
+    /// Resolves the inputs of an open job.
     pub fn inputs_of(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Readiness> {
         if self.open.iter().any(|other| other.pipeline == job.pipeline && other.order < job.order) {
             return Ok(Readiness::Waits(WaitsFor::EarlierRun));
@@ -117,7 +118,7 @@ impl<'a> InputResolver<'a> {
         })
     }
 
-    /// The inputs of a job as far as they are known before it can start; `Err` for one that a job is still to write, with its pipeline.
+    /// The inputs of a job as far as they are known before it can start; `Err` with the pipeline for one that a job has still to write.
     pub fn known_inputs(&self, pipeline: &Pipeline, job: &JobRow) -> Result<Vec<Result<Leaf, PipelineName>>> {
         let input = |input| {
             let branch = pipeline.input_branch(input);
@@ -129,7 +130,7 @@ impl<'a> InputResolver<'a> {
         pipeline.spec.input.leaves().into_iter().map(input).collect()
     }
 
-    /// A job of this run or an earlier one that is still to write a branch.
+    /// A job of this or an earlier run that has still to write a branch.
     fn open_writer(&self, branch: &BranchOf, order: u64) -> Result<Option<&'a JobRow>> {
         let writer = branch.0.as_pipeline();
         for upstream in self.open.iter().filter(|other| other.pipeline == writer && other.order <= order) {
@@ -148,7 +149,7 @@ impl<'a> InputResolver<'a> {
         Ok(Leaf { input: input.clone(), branch, commit, tree })
     }
 
-    /// Whether a job's commit goes to a branch: there may be others in its repository, which people move.
+    /// Whether a job's commit goes to a branch: its repository may have others, which users move.
     fn writes(&self, job: &JobRow, branch: &BranchOf) -> Result<bool> {
         Ok(self.version(&job.pipeline, job.version)?.output_branch() == *branch)
     }
@@ -163,7 +164,7 @@ impl<'a> InputResolver<'a> {
         Ok(pipeline)
     }
 
-    /// How an upstream job of this very run ended that gave nothing: an older commit in its place would mix generations.
+    /// How an upstream job of this same run ended without a result: using an older commit instead would be inconsistent.
     fn gave_nothing(&self, job: &JobRow, writer: &PipelineName, branch: &BranchOf) -> Result<Option<&'static str>> {
         let Some(upstream) = self.store.job(job.order, writer)? else { return Ok(None) };
         let state = match upstream.sealed {
@@ -175,7 +176,7 @@ impl<'a> InputResolver<'a> {
         Ok(self.writes(&upstream, branch)?.then_some(state))
     }
 
-    /// Whether a pipeline was stopped when the run of this order came.
+    /// Whether a pipeline was stopped at the time of this run.
     fn was_stopped(&self, pipeline: &PipelineName, order: u64) -> Result<bool> {
         if let Some(row) = self.rows.borrow().get(pipeline) {
             return Ok(row.as_ref().is_some_and(|row| row.was_stopped(order)));
@@ -188,8 +189,8 @@ impl<'a> InputResolver<'a> {
 
     /// A branch that occurs with two different commits in what the leaves depend on.
     ///
-    /// Three kinds of edges may lead to an older generation, and are not followed: inputs whose new commits start no job, the
-    /// commits of pipelines that were stopped, and branches to which people or triggers moved a commit that was made on another one.
+    /// Three kinds of edges may lead to an older commit, and are not followed: inputs whose new commits start no job, the commits of
+    /// pipelines that were stopped, and branches to which users or triggers moved a commit made on another branch.
     fn mixed(&self, order: u64, leaves: &[Leaf]) -> Result<Option<String>> {
         let mut seen: HashMap<BranchOf, (CommitId, String)> = HashMap::new();
         let mut edges: Vec<Edge> = Vec::new();
@@ -232,12 +233,12 @@ impl<'a> InputResolver<'a> {
     }
 }
 
-/// That a job or commit took a commit of a branch.
+/// A job or commit read a commit of a branch.
 struct Edge {
     branch: BranchOf,
     commit: CommitId,
-    /// The run of what took it.
+    /// The run that read it.
     order: u64,
-    /// The input of the job over which it is reached.
+    /// The input of the job through which it is reached.
     through: String,
 }

@@ -1,6 +1,6 @@
 //! Giving up commits: pruning the files of old ones, deleting a head.
 //!
-//! Not here: what is garbage, and collecting it (`repos::gc`).
+//! Not here: what is garbage, and how it is collected (`repos::gc`).
 
 use repos::Store;
 use repos::gc::{self, Plan, Selection};
@@ -62,16 +62,16 @@ impl Prune {
     }
 }
 
-/// A commit that can be deleted, and what becomes of its branch.
+/// A commit that can be deleted, and where its branch will point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deletable {
-    /// The branch whose head it is.
+    /// The branch of which it is the head.
     pub branch: BranchName,
-    /// Where the branch moves.
+    /// Where the branch will point.
     pub parent: Option<CommitId>,
 }
 
-/// Looks whether a commit can be deleted: it is the head of one branch that no pipeline writes, and nothing else names it.
+/// Checks that a commit can be deleted: it is the head of one branch that no pipeline writes, and nothing else names it.
 pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
     let commit = store.commit(&id)?;
     let repo = &commit.repo;
@@ -102,7 +102,7 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
     Ok(Deletable { branch: branch.clone(), parent: commit.parents.first().copied() })
 }
 
-/// Deletes a commit: its branch goes to its parent, as one run.
+/// Deletes a commit: its branch moves to its parent, as one run.
 pub fn delete_commit(store: &Store, id: CommitId, by: &Actor) -> Result<RunId> {
     let run = new_run();
     retry_on_conflict(store, || {

@@ -1,6 +1,6 @@
 //! Planning, scheduling and datums: what makes commits flow through pipelines.
 //!
-//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
 //! error       what can go wrong
@@ -15,12 +15,12 @@
 //! edit        files that are stored already: removed, moved, copied, reverted
 //! transaction several of these as one
 //! keep        giving up commits: prune, delete
-//! time        ticks of clocks
-//! secrets     what stages are told in confidence
+//! time        ticks of cron inputs
+//! secrets     secrets for stages
 //! executors   which executor a store uses
 //! datums      globs and trees to units of work
 //! recipe      what one datum executes
-//! inputs      which commits a job takes
+//! inputs      which commits a job reads
 //! plan        what a job has to do
 //! cache       results that can be taken in place of an execution
 //! feed        what jobs that run have done and printed so far
@@ -33,7 +33,7 @@
 //! apply       from spec files to pipeline versions
 //! trial       other data, specs or code in place of the current, moving nothing
 //! ```
-//! Not here: how anything is stored (`repos`), where user code runs (`sandbox`), what a store answers to questions (`answers`), arguments
+//! Not here: how anything is stored (`repos`), where user code runs (`sandbox`), answers to questions about a store (`answers`), arguments
 //! and printing (`cli`).
 
 pub mod apply;

@@ -1,4 +1,4 @@
-//! What is going on right now: states of jobs that have not ended, and a feed of what happens.
+//! Current activity: the states of open jobs, and a feed of events.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
@@ -14,22 +14,22 @@ use tokio::sync::{broadcast, mpsc};
 use crate::feed::{AtWork, Feed, SoFar};
 use crate::inputs::WaitsFor;
 
-/// Names a job.
+/// Identifies a job.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JobKey {
-    /// Its run's place in the order of runs.
+    /// The position of its run in the order of runs.
     pub order: u64,
     /// Its pipeline.
     pub pipeline: PipelineName,
 }
 
-/// States of a job that has not ended.
+/// The states of an open job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveState {
     /// It has not started, or the disk is full: see [`WaitsFor`].
     Waiting,
-    /// Its datums are being looked at.
+    /// Its datums are being processed.
     Running,
     /// Its output commit is being made.
     Finishing,
@@ -89,12 +89,12 @@ pub fn job_id(pipeline: &PipelineName, run: &RunId) -> String {
     format!("{pipeline}@{run}")
 }
 
-/// How far the datums of a job are.
+/// The progress of a job's datums.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// All.
+    /// Number of datums.
     pub total: u64,
-    /// Executed with success in this job.
+    /// Executed successfully in this job.
     pub processed: u64,
     /// Taken from the base or the cache.
     pub cached: u64,
@@ -105,13 +105,13 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// How many have ended, in whatever way.
+    /// Number of datums that have ended, in any way.
     pub fn done(&self) -> u64 {
         self.processed + self.cached + self.failed + self.recovered
     }
 }
 
-/// A job that has not ended.
+/// An open job.
 #[derive(Debug, Clone)]
 pub struct LiveJob {
     /// Its run.
@@ -120,21 +120,21 @@ pub struct LiveJob {
     pub state: LiveState,
     /// What it waits for, when it does.
     pub waits_for: Option<WaitsFor>,
-    /// Since when.
+    /// When it entered that state.
     pub since: Timestamp,
     /// When it was started; absent while it waits.
     pub started_at: Option<Timestamp>,
     /// Its datums.
     pub counts: Counts,
-    /// Datums that are executed right now, and since when.
+    /// Datums being executed, with their start times.
     pub running: BTreeMap<DatumId, Timestamp>,
     /// What it has done and printed.
     pub feed: Arc<Feed>,
-    /// Seconds that the last executed datums took, the newest last; at most [`REMEMBERED`].
+    /// Durations of the last executed datums in seconds, newest last; at most [`REMEMBERED`].
     took: VecDeque<f64>,
 }
 
-/// Datums whose times are remembered for the median.
+/// Number of datums whose durations are kept for the median.
 const REMEMBERED: usize = 1000;
 
 #[expect(clippy::cast_precision_loss, reason = "numbers for people")]
@@ -153,26 +153,26 @@ impl LiveJob {
         }
     }
 
-    /// Executed datums a second, since the start; `None` as long as none has ended.
+    /// Executed datums per second since the start; `None` until one has ended.
     pub fn rate(&self, now: Timestamp) -> Option<f64> {
         let ended = self.counts.processed + self.counts.failed;
         let seconds = now.seconds_since(self.started_at?);
         (ended > 0 && seconds > 0.0).then(|| ended as f64 / seconds)
     }
 
-    /// About how many seconds it will still take at that rate.
+    /// Estimated remaining time in seconds at that rate.
     pub fn seconds_left(&self, now: Timestamp) -> Option<f64> {
         Some(self.counts.total.saturating_sub(self.counts.done()) as f64 / self.rate(now)?)
     }
 
-    /// The median time of the datums that were executed last, in seconds.
+    /// The median duration of the last executed datums in seconds.
     pub fn median_seconds(&self) -> Option<f64> {
         let mut took: Vec<f64> = self.took.iter().copied().collect();
         took.sort_by(f64::total_cmp);
         took.get(took.len() / 2).copied()
     }
 
-    /// Notes that a datum was executed, and how long that took.
+    /// Records that a datum was executed, and how long it took.
     pub(crate) fn datum_ended(&mut self, datum: &DatumId, seconds: f64) {
         self.running.remove(datum);
         if self.took.len() == REMEMBERED {
@@ -182,14 +182,14 @@ impl LiveJob {
     }
 }
 
-/// Something that happened. What user code prints is not among it: that is in a job's [`Feed`].
+/// An event. Output of user code is not included: that is in a job's [`Feed`].
 #[derive(Debug, Clone)]
 pub enum EngineEvent {
-    /// A job came into another state, or its counts changed.
+    /// A job's state or counts changed.
     Changed(JobKey),
-    /// The store changed, or the engine comes to its end: anyone who waits for something should look.
+    /// The store changed, or the engine is ending: whoever waits for something should check.
     Look,
-    /// Something failed that may pass; the engine rests and tries again.
+    /// A transient failure; the engine pauses and retries.
     Trouble(String),
     /// A job ended.
     Ended {
@@ -197,12 +197,12 @@ pub enum EngineEvent {
         job: JobKey,
         /// Its run.
         run: RunId,
-        /// How.
+        /// How it ended.
         state: SealedState,
     },
 }
 
-/// All jobs of a living engine that have not ended.
+/// All open jobs of a live engine.
 #[derive(Debug, Clone)]
 pub struct Live {
     inner: Arc<Inner>,
@@ -216,7 +216,7 @@ struct Inner {
     feed: broadcast::Sender<EngineEvent>,
 }
 
-/// Events that a slow listener may fall behind before it misses some.
+/// Number of events that a slow listener may lag behind before it misses some.
 const FEED: usize = 4096;
 
 impl Default for Live {
@@ -227,17 +227,17 @@ impl Default for Live {
 }
 
 impl Live {
-    /// What happens from now on.
+    /// The events from now on.
     pub fn listen(&self) -> broadcast::Receiver<EngineEvent> {
         self.inner.feed.subscribe()
     }
 
-    /// A job, if it has not ended and the engine has looked at it.
+    /// A job, if it is open and the engine has examined it.
     pub fn job(&self, job: &JobKey) -> Option<LiveJob> {
         self.jobs().get(job).cloned()
     }
 
-    /// All jobs that have not ended, in the order of runs.
+    /// All open jobs, in the order of runs.
     pub fn all(&self) -> BTreeMap<JobKey, LiveJob> {
         self.jobs().iter().map(|(key, job)| (key.clone(), job.clone())).collect()
     }
@@ -246,7 +246,7 @@ impl Live {
         self.inner.jobs.lock().expect("no panic under this lock")
     }
 
-    /// Nobody needs to listen.
+    /// There need not be any listener.
     pub(crate) fn tell(&self, happened: EngineEvent) {
         self.inner.feed.send(happened).ok();
     }
@@ -281,7 +281,7 @@ impl Live {
         self.shift(LiveState::Running, LiveState::Waiting, Some(waits_for), now);
     }
 
-    /// Jobs that were held run again.
+    /// Lets held jobs run again.
     pub(crate) fn release(&self, now: Timestamp) {
         self.shift(LiveState::Waiting, LiveState::Running, None, now);
     }
@@ -291,7 +291,7 @@ impl Live {
         self.jobs().values().any(|job| job.waits_for.as_ref() == Some(what))
     }
 
-    /// Takes jobs that have begun from one state to another.
+    /// Changes jobs that have begun from one state to another.
     fn shift(&self, from: LiveState, to: LiveState, waits_for: Option<&WaitsFor>, now: Timestamp) {
         let mut jobs = self.jobs();
         for live in jobs.values_mut().filter(|live| live.state == from && live.started_at.is_some()) {
@@ -305,7 +305,7 @@ impl Live {
         }
     }
 
-    /// What the jobs of a run do and print, each from its start, for those that begin from now on.
+    /// The feeds of a run's jobs, each from its start, for those that begin from now on.
     pub fn expect(&self, order: u64) -> mpsc::UnboundedReceiver<Arc<Feed>> {
         let (tell, told) = mpsc::unbounded_channel();
         self.expecting().push((order, tell));
@@ -326,17 +326,17 @@ impl Live {
         feed
     }
 
-    /// What a job has done and printed, if it has not ended and the engine has looked at it.
+    /// The feed of a job, if it is open and the engine has examined it.
     pub fn feed(&self, job: &JobKey) -> Option<Arc<Feed>> {
         self.jobs().get(job).map(|live| live.feed.clone())
     }
 
-    /// A datum of a job begins. Nobody follows it when the job is not among these.
+    /// A datum of a job begins. It has no followers if the job is unknown.
     pub(crate) fn begin(&self, job: &JobKey, datum: DatumId) -> AtWork {
         AtWork::begin(&self.feed(job).unwrap_or_default(), datum)
     }
 
-    /// Where the map of a job's datums can be looked at.
+    /// Sets where the map of a job's datums can be read.
     pub(crate) fn datums(&self, job: &JobKey, so_far: Arc<SoFar>) {
         if let Some(feed) = self.feed(job) {
             feed.set_so_far(so_far);

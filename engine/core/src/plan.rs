@@ -1,8 +1,8 @@
-//! What a job has to do: which datums are new, changed or gone against its base.
+//! What a job has to do: which datums are new, changed or removed relative to its base.
 //!
-//! The base is the branch's last good commit by the same pipeline version. Against it, work is proportional to the change: the
-//! difference of the input trees gives the datums that it touches, and the base's map of datums gives their old results. A new
-//! version plans in full, and the cache does the rest.
+//! The base is the branch's last good commit by the same pipeline version. With it, work is proportional to the change: the difference of
+//! the input trees gives the datums that it touches, and the base's datums map gives their old results. A new version is planned in full,
+//! and the cache avoids repeated work.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::graph::Pipeline;
 use crate::recipe::Leaf;
 
-/// This many changes of files in joins and groups are held in memory; with more, a plan in full costs little more.
+/// Maximum number of file changes in joins and groups that are held in memory; with more, a full plan costs little more.
 const MOST_CHANGES: usize = if cfg!(any(test, feature = "testing")) { 50 } else { 200_000 };
 
 /// What a job starts from.
@@ -31,7 +31,7 @@ pub struct Base {
 }
 
 impl Base {
-    /// Its map of datums.
+    /// Its datums map.
     pub fn datums(&self) -> DatumMap {
         self.commit.datums.map_or(DatumMap::empty(), DatumMap::at)
     }
@@ -47,34 +47,34 @@ impl Base {
 pub struct Plan {
     /// The last good commit of the output branch: the parent of the new one.
     pub parent: Option<Base>,
-    /// Whether the parent's outputs are kept and edited; else the output is built from nothing.
+    /// Whether the parent's outputs are kept and edited; otherwise the output is built from nothing.
     pub edits_parent: bool,
     /// New and changed datums.
     pub todo: DatumList,
-    /// Old results of datums that are changed or gone: their outputs go.
+    /// Old results of datums that are changed or removed: their outputs are removed.
     pub replaced: BTreeMap<DatumKey, Digest>,
-    /// How many datums the job has in all.
+    /// The job's total number of datums.
     pub total: u64,
-    /// Whether two datums may have one recipe, and so one result: an input is outside it, or two inputs have one name.
+    /// Whether two datums may have the same recipe, and so the same result: an input is outside it, or two inputs have the same name.
     pub results_may_be_shared: bool,
-    /// Rows of the map of datums that come and go with the inputs.
+    /// Rows of the datums map that are added or removed with the inputs.
     pub(crate) members: MemberRows,
 }
 
 impl Plan {
-    /// Datums that are neither new nor changed.
+    /// Number of datums that are neither new nor changed.
     pub fn kept(&self) -> u64 {
         self.total - self.todo.len() as u64
     }
 
-    /// Datums that are gone.
+    /// Number of datums that are removed.
     pub fn removed(&self) -> usize {
         let changed = self.todo.iter().filter(|(key, _)| self.replaced.contains_key(key)).count();
         self.replaced.len() - changed
     }
 }
 
-/// Plans a job that takes these inputs. `parent` is the last good commit of the output branch.
+/// Plans a job with these inputs. `parent` is the last good commit of the output branch.
 pub fn plan(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], parent: Option<CommitId>) -> Result<Plan> {
     let parent = parent.map(|id| Ok::<_, RepoError>(Base { id, commit: store.commit(&id)? })).transpose()?;
     if let Some(base) = parent.as_ref().filter(|base| is_by(base, pipeline)) {
@@ -94,7 +94,7 @@ fn is_by(base: &Base, pipeline: &Pipeline) -> bool {
     })
 }
 
-/// How many datums a map of datums holds.
+/// Number of datums in a datums map.
 pub fn count(store: &Store, datums: DatumMap) -> Result<u64, RepoError> {
     Ok(datums.range_totals(store, &KeyRange::prefix([prefix::DATUM]))?.entries)
 }
@@ -137,7 +137,7 @@ fn difference(store: &Store, pipeline: &Pipeline, leaves: &[Leaf], base: &Base) 
         Ok(())
     };
     difference.touched(&mut now, &mut |datum| replace(&datum.key))?;
-    // Recovered datums are found without a look at the others; they run again every time.
+    // Recovered datums are found without visiting the others; they run again every time.
     for entry in base.datums().range(store, KeyRange::prefix([prefix::RECOVERED]))? {
         let key = DatumKey::from_map(&entry?.0);
         if !replaced.contains_key(&key)
@@ -165,7 +165,7 @@ fn results_may_be_shared(leaves: &[Leaf]) -> bool {
     leaves.iter().any(|leaf| leaf.input.reference || !names.insert(&leaf.input.name))
 }
 
-/// The files of a leaf as the base took them.
+/// The files of a leaf in the base.
 fn old_tree(store: &Store, pipeline: &Pipeline, leaf: &Leaf, base: &Base) -> Result<Tree, RepoError> {
     let (repo, branch) = pipeline.input_branch(&leaf.input);
     let origin = base.commit.provenance.iter().find(|origin| origin.repo == repo && origin.branch == branch);

@@ -15,31 +15,31 @@ use crate::datums::{InputMatch, Match};
 use crate::graph::BranchOf;
 use sandbox::InputFile;
 
-/// One input of a job: the leaf of the spec and the commit that the job takes for it.
+/// One input of a job: the leaf of the spec and the commit that the job reads.
 #[derive(Debug, Clone)]
 pub struct Leaf {
-    /// From the spec.
+    /// The leaf in the spec.
     pub input: PfsInput,
     /// The branch that it reads.
     pub branch: BranchOf,
-    /// The commit; `None` when the branch has none.
+    /// The commit; `None` if the branch has none.
     pub commit: Option<CommitId>,
     /// The commit's files.
     pub tree: Tree,
 }
 
-/// What a datum is, ready to be executed.
+/// A datum that is ready to be executed.
 #[derive(Debug, Clone)]
 pub struct Prepared {
     /// The recipe's digest.
     pub id: DatumId,
     /// The recipe.
     pub recipe: Recipe,
-    /// What it sees outside the recipe.
+    /// Its inputs outside the recipe.
     pub references: Vec<Reference>,
 }
 
-/// Prepares datums of one job; remembers what many of them share.
+/// Prepares datums of one job; caches what many of them share.
 #[derive(Debug)]
 pub struct RecipeBuilder {
     store: Store,
@@ -55,7 +55,7 @@ struct Directory {
     files: Arc<Vec<InputFile>>,
 }
 
-/// This many matched directories are remembered; when there are more, each is most likely seen once.
+/// Number of matched directories that are cached; if there are more, each is probably used once.
 const REMEMBERED: usize = 16;
 
 impl RecipeBuilder {
@@ -69,14 +69,14 @@ impl RecipeBuilder {
         &self.leaves
     }
 
-    /// The recipe of a datum, stored.
+    /// The recipe of a datum, which is stored.
     pub fn prepare(&self, inputs: &[InputMatch]) -> Result<Prepared, RepoError> {
         let prepared = self.preview(inputs)?;
         self.store.put_document(&prepared.recipe)?;
         Ok(prepared)
     }
 
-    /// The recipe of a datum; nothing is stored.
+    /// The recipe of a datum, without storing it.
     pub fn preview(&self, inputs: &[InputMatch]) -> Result<Prepared, RepoError> {
         let mut direct = Vec::with_capacity(inputs.len());
         let mut references = Vec::new();
@@ -129,7 +129,7 @@ impl RecipeBuilder {
         Ok(directory)
     }
 
-    /// All that a datum sees below `/pfs`, each file once: a group may match a directory and also a file in it.
+    /// Everything that a datum sees below `/pfs`, each file once: a group may match a directory and also a file in it.
     pub fn files(&self, inputs: &[InputMatch]) -> Result<Vec<InputFile>, RepoError> {
         let mut files = Vec::new();
         let is_grouped = inputs.windows(2).any(|pair| pair[0].leaf == pair[1].leaf);
@@ -146,7 +146,7 @@ impl RecipeBuilder {
         Ok(files)
     }
 
-    /// What a datum's inputs add to the environment. Where a group has several files of an input, the last one counts.
+    /// The environment variables of a datum's inputs. If a group has several files of an input, the last one wins.
     pub fn environment(&self, inputs: &[InputMatch]) -> BTreeMap<String, String> {
         let mut env = BTreeMap::new();
         for InputMatch { leaf, path, key, .. } in inputs {
@@ -155,7 +155,7 @@ impl RecipeBuilder {
             let path = if path.is_root() { "" } else { path.as_str() };
             env.insert(name.clone(), format!("/pfs/{name}{path}"));
             env.extend(leaf.commit.map(|commit| (format!("{name}_COMMIT"), commit.to_string())));
-            // Both names, whichever kind of input it is: so the recipe, which holds the key alone, determines them.
+            // Both names, for either kind of input: so the recipe, which contains only the key, determines them.
             for by in ["JOIN_ON", "GROUP_BY"] {
                 env.extend(key.as_ref().map(|key| (format!("PACH_DATUM_{name}_{by}"), key.clone())));
             }
@@ -164,7 +164,7 @@ impl RecipeBuilder {
     }
 }
 
-/// Root of the map of exactly the entries below a directory. The name is all that is wanted: the nodes are not stored.
+/// Root of the map of exactly the entries below a directory. Only the digest is needed: the nodes are not stored.
 pub fn root_below<S>(store: &S, tree: Tree, directory: &FilePath) -> Result<Digest, RepoError>
 where
     S: NodeStore<Error = RepoError> + ?Sized,
@@ -172,7 +172,7 @@ where
     Ok(tree.subtree(store, &directory_range(directory), &mut NoNodes)?.root())
 }
 
-/// Takes nodes and keeps none.
+/// A sink that discards all nodes.
 struct NoNodes;
 
 impl NodeSink for NoNodes {

@@ -1,4 +1,4 @@
-//! What every change that can cause jobs begins with: who makes it, why, its run, and another try when somebody was quicker.
+//! The start of every change that can cause jobs: who makes it, why, its run, and a retry if another change came first.
 
 use repos::Store;
 use repos::journal::{Cause, CauseKind};
@@ -9,27 +9,28 @@ use crate::error::{EngineError, Result};
 /// Who makes a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
-    /// The claim.
+    /// The claimed author.
     pub author: String,
-    /// Whom the store authenticated: `uid:N@host`, or a token's name.
+    /// The identity that the store authenticated: `uid:N@host`, or a token's name.
     pub committer: String,
 }
 
-/// A new run's id.
+/// The id of a new run.
 pub fn new_run() -> RunId {
     RunId::from_bytes(repos::random_bytes())
 }
 
-/// Why a run comes about.
+/// The cause of a run.
 pub fn cause(store: &Store, kind: CauseKind, by: &Actor, refs: Vec<String>) -> Cause {
     let (author, committer) = (Some(by.author.clone()), by.committer.clone());
     Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
 }
 
-/// How often a change is tried that garbage collection took something from each time.
+/// Maximum number of attempts of a change if garbage collection interferes each time.
 pub const COLLECTED_TRIES: u32 = 5;
 
-/// Does `attempt` until nobody was quicker. It writes anew what it builds on, or garbage collection may be in its way each time.
+/// Retries `attempt` until no other change comes first. It must write again what it builds on, or garbage collection may interfere each
+/// time.
 pub fn retry_on_conflict<T>(store: &Store, mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut tries = 1;
     loop {

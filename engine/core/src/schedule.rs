@@ -1,8 +1,8 @@
-//! When a schedule comes due, as the store keeps times.
+//! When a schedule comes due, in the store's time type.
 
 use repos::Timestamp;
 
-/// The next time of a schedule after another one.
+/// The next time of a schedule after another time.
 pub(crate) fn next_after(schedule: &specs::Schedule, time: Timestamp) -> Option<Timestamp> {
     schedule.next_after(instant(time)).map(stored)
 }

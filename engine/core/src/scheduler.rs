@@ -1,8 +1,7 @@
 //! The scheduler: which job runs when.
 //!
-//! It looks at the jobs that have not ended, in the order of runs, starts those whose inputs are there, ends those that can never
-//! run, and looks again whenever a job ends or a change comes. What it knows is in the store, so a new engine continues where a dead one
-//! stopped.
+//! It examines the open jobs in the order of runs, starts those whose inputs exist, ends those that can never run, and looks again whenever
+//! a job ends or the store changes. Its whole state is in the store, so a new engine continues where a dead one stopped.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,26 +30,26 @@ use crate::slots::DatumSlots;
 use crate::time;
 use sandbox::Executor;
 
-/// How long an engine that lives on rests when something failed that may pass.
+/// Pause of a long-lived engine after a transient failure.
 const REST: Duration = Duration::from_secs(5);
-/// The clock is looked at this often while something is to come due: it may be set, and a machine may sleep.
+/// How often the clock is checked while something will come due: it may be set, and a machine may sleep.
 const CLOCK: Duration = Duration::from_mins(1);
-/// While jobs run, results are made durable and the disk is looked at this often.
+/// How often results are made durable and disk space is checked while jobs run.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Which jobs are to be brought to their end.
+/// Which jobs to bring to their end.
 #[derive(Debug, Clone, Default)]
 pub enum Selection {
     /// All.
     #[default]
     All,
-    /// Those of these pipelines, and what they need.
+    /// Those of these pipelines, and what they depend on.
     Pipelines(BTreeSet<PipelineName>),
-    /// Those of a run, and what they need.
+    /// Those of a run, and what they depend on.
     Run(RunId),
 }
 
-/// A living engine on a store that this process owns.
+/// A live engine on a store that this process owns.
 #[derive(Debug)]
 pub struct Engine {
     store: Store,
@@ -60,15 +59,15 @@ pub struct Engine {
     limit: usize,
     slots: Arc<DatumSlots>,
     live: Live,
-    /// Told when somebody changed the store.
+    /// Notified when the store has changed.
     changed: Notify,
-    /// What is to be brought to its end; others may add to it.
+    /// What to bring to its end; others may add to it.
     wanted: Mutex<Vec<Selection>>,
     /// Whether it runs what comes until it is asked to end.
     lives_on: AtomicBool,
     phases: Phases,
     active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
-    /// Versions that were read.
+    /// Cache of pipeline versions.
     versions: Mutex<HashMap<(PipelineName, u32), Arc<Pipeline>>>,
     runtime: Handle,
 }
@@ -76,26 +75,26 @@ pub struct Engine {
 /// When scheduling ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// When nothing that is wanted is left.
+    /// When nothing wanted is left.
     Done,
-    /// When somebody says so.
+    /// When it is told to.
     Told,
 }
 
-/// Jobs at work.
+/// Running jobs.
 type Jobs = JoinSet<(JobKey, Result<()>)>;
 
-/// What a scheduler has at hand.
+/// The state of a scheduler.
 #[derive(Debug)]
 struct Work {
     until: Until,
-    /// Since when somebody is there when something comes due.
+    /// When this engine started; earlier ticks count as missed.
     since: Timestamp,
     jobs: Jobs,
-    /// Sandboxes that nobody will need, on their way out.
+    /// Sandboxes that are no longer needed, being closed.
     closing: JoinSet<()>,
     look: Interval,
-    /// Free bytes of the disk and how many there should be, when these are fewer.
+    /// Free bytes on the disk and the required minimum, if there are fewer.
     full_disk: Option<(u64, u64)>,
 }
 
@@ -106,7 +105,7 @@ impl Work {
         Self { until, since, jobs: Jobs::new(), closing: JoinSet::new(), look, full_disk: None }
     }
 
-    /// Jobs that wait for space will not get it from an engine that ends.
+    /// Fails if jobs wait for disk space that an ending engine will not get.
     fn ensure_disk_space(&self, live: &Live) -> Result<()> {
         match self.full_disk {
             Some((free, least)) if self.until == Until::Done && live.any_waits_for(&WaitsFor::Disk) => {
@@ -117,15 +116,15 @@ impl Work {
     }
 }
 
-/// Whether the same may work a little later: space comes back, a daemon answers again. Not when a disk may have it and cannot say so; what
-/// may be in a bucket is seen there by the next try.
+/// Whether the same operation may succeed a little later: disk space is freed, a daemon responds again. Not if a disk may have the write
+/// and cannot tell; for a bucket, the next attempt sees whether it has.
 fn is_transient(error: &EngineError) -> bool {
     let is_in_doubt = matches!(error, EngineError::Store(RepoError::Unsure { source: Some(_), .. }));
     error.kind() == ErrorKind::Unavailable && !is_in_doubt
 }
 
 impl Engine {
-    /// An engine that executes datums by `executor`, at most `limit` at a time.
+    /// An engine that executes datums with `executor`, at most `limit` at a time.
     pub async fn new(store: Store, by: Actor, executor: Arc<dyn Executor>, limit: usize) -> Result<Self> {
         let info = executor.check().await?;
         let stamp = ExecutorStamp { kind: executor.kind(), version: info.version, host: info.host };
@@ -148,7 +147,7 @@ impl Engine {
         })
     }
 
-    /// What is going on.
+    /// The current activity.
     pub fn live(&self) -> &Live {
         &self.live
     }
@@ -168,18 +167,18 @@ impl Engine {
         self.pool.executor().clone()
     }
 
-    /// How many datums run at a time.
+    /// Maximum number of datums running at the same time.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Has the scheduler look again: somebody changed the store.
+    /// Makes the scheduler look again, because the store has changed.
     pub fn look_again(&self) {
         self.changed.notify_one();
         self.live.tell(EngineEvent::Look);
     }
 
-    /// Also brings this to its end; false when the engine starts nothing more.
+    /// Adds to what is brought to its end; false if the engine starts nothing further.
     pub fn want(&self, selection: Selection) -> bool {
         {
             let mut wanted = self.wanted.lock().expect("no panic under this lock");
@@ -191,7 +190,7 @@ impl Engine {
         self.phase() == Phase::Running
     }
 
-    /// Whether it runs what comes until it is told to end, and not only what is pending.
+    /// Whether it runs until it is told to end, rather than only what is pending.
     pub fn lives_on(&self) -> bool {
         self.lives_on.load(Ordering::SeqCst)
     }
@@ -201,12 +200,12 @@ impl Engine {
         self.phases.now()
     }
 
-    /// The jobs that have not ended and are to be brought to their end for `selection`: those selected, and what they wait for.
+    /// The open jobs that `selection` covers: those selected, and what they wait for.
     pub fn pending(&self, selection: &Selection) -> Result<BTreeSet<JobKey>> {
         self.needed_for(selection, &self.store.open_jobs()?)
     }
 
-    /// Stops a job that is running here; false when it is not.
+    /// Stops a job that is running here; false if it is not.
     pub fn stop_job(&self, job: &JobKey, why: &str) -> bool {
         let active = self.active.lock().expect("no panic under this lock");
         active.get(job).is_some_and(|stop| stop.send(Some(Stop::Killed(why.to_owned()))).is_ok())
@@ -217,7 +216,7 @@ impl Engine {
         self.advance(Phase::Draining);
     }
 
-    /// Starts nothing more and ends what runs; [`Engine::run`] and [`Engine::serve`] return when all sandboxes are gone. What is done is
+    /// Starts nothing further and ends what runs; [`Engine::run`] and [`Engine::serve`] return when all sandboxes are gone. What is done is
     /// kept, and the next engine continues.
     pub fn interrupt(&self) {
         self.advance(Phase::Interrupted);
@@ -242,25 +241,25 @@ impl Engine {
             return;
         }
         for stop in self.active.lock().expect("no panic under this lock").values() {
-            // What somebody has stopped stays stopped.
+            // A job that a user stopped stays stopped.
             stop.send_if_modified(|why| why.is_none() && why.replace(Stop::Interrupted).is_none());
         }
     }
 
-    /// Runs what is pending to its end. Dropping this stops everything at once; what is done is kept, and the next run continues.
+    /// Runs what is pending to its end. Dropping this stops everything immediately; what is done is kept, and the next run continues.
     pub async fn run(&self, selection: Selection) -> Result<()> {
         self.want(selection);
         self.schedule(Until::Done).await
     }
 
-    /// Runs all that is pending, and what comes, until it is told to end.
+    /// Runs everything pending, now and in the future, until it is told to end.
     pub async fn serve(&self) -> Result<()> {
         self.lives_on.store(true, Ordering::SeqCst);
         self.want(Selection::All);
         self.schedule(Until::Told).await
     }
 
-    /// Runs what others want, until it is told to end: for anyone who owns the store for something else.
+    /// Runs what others want, until it is told to end: for a process that owns the store for another purpose.
     pub async fn attend(&self) -> Result<()> {
         self.schedule(Until::Told).await
     }
@@ -271,7 +270,7 @@ impl Engine {
             match self.step(&mut work).await {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
-                // Anyone who lives on does not end for what may pass; but it must know what has happened.
+                // A long-lived engine does not end for a transient failure; but it must know what has happened.
                 Err(error) if until == Until::Told && self.phase() == Phase::Running && is_transient(&error) => {
                     self.rest(&error).await;
                 }
@@ -287,7 +286,7 @@ impl Engine {
         done
     }
 
-    /// Tells what is wrong, and waits before all is tried again.
+    /// Reports what is wrong, and pauses before everything is retried.
     async fn rest(&self, error: &EngineError) {
         self.live.tell(EngineEvent::Trouble(in_full(error)));
         tokio::select! {
@@ -296,7 +295,7 @@ impl Engine {
         }
     }
 
-    /// Starts what can start and waits until something happens; false when there is nothing left to do.
+    /// Starts what can start and waits until something happens; false if there is nothing left to do.
     async fn step(&self, work: &mut Work) -> Result<bool> {
         let next_due = blocking(|| self.start(work))?;
         let phase = self.phase();
@@ -316,7 +315,7 @@ impl Engine {
             })?,
             () = self.slots.all_back(), if phase == Phase::Draining => self.interrupt(),
             () = tokio::time::sleep(next_due.unwrap_or_default()), if next_due.is_some() => {}
-            // Without jobs there is nothing to look at, and nothing wakes.
+            // Without jobs there is nothing to check, so no wake-up.
             _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => self.sync().await?,
         }
         Ok(true)
@@ -342,12 +341,12 @@ impl Engine {
         Ok(synced.map_err(|error| EngineError::Stopped(error.to_string()))??)
     }
 
-    /// Ends all sandboxes that wait for work.
+    /// Ends all idle sandboxes.
     pub async fn close(&self) {
         self.pool.close_all().await;
     }
 
-    /// Ends the sandboxes of versions that no pipeline and no job has any more.
+    /// Ends the sandboxes of versions that no pipeline and no job uses any more.
     fn close_unused(&self, closing: &mut JoinSet<()>) -> Result<()> {
         while closing.try_join_next().is_some() {}
         if self.pool.is_empty() {
@@ -376,7 +375,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Starts every job that can start, and ends those that never can; true when one was ended, so that others may be ready now.
+    /// Starts every job that can start, and ends those that never can; true if one was ended, so that others may be ready now.
     fn start_ready(&self, jobs: &mut Jobs) -> Result<bool> {
         let open = self.store.open_jobs()?;
         let needed = self.needed(&open)?;
@@ -403,7 +402,7 @@ impl Engine {
                     repos::fail_at("job.before_start")?;
                     let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
                     let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
-                    // Last: a job that could not be started for a reason that passes is started at the next look.
+                    // Last: a job that could not be started for a transient reason is started at the next look.
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
                     jobs.spawn(async move { (key, run_job(context).await) });
                 }
@@ -412,7 +411,7 @@ impl Engine {
         Ok(ended_one)
     }
 
-    /// A job and all that it needs.
+    /// A job and everything it needs.
     pub(crate) fn context(
         &self,
         job: &JobRow,
@@ -440,12 +439,12 @@ impl Engine {
         })
     }
 
-    /// The runtime that the engine lives on: what a command in this process does with sandboxes it does there.
+    /// The engine's runtime, for commands in this process that use sandboxes themselves.
     pub fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
-    /// Free bytes of the store's disk and how many there should be, when these are fewer.
+    /// Free bytes on the store's disk and the required minimum, if there are fewer.
     fn free_space(&self) -> Result<Option<(u64, u64)>> {
         let least = self.store.setting(&settings::MIN_FREE)?;
         let Ok(disk) = rustix::fs::statvfs(self.store.folder()) else { return Ok(None) };
@@ -453,7 +452,8 @@ impl Engine {
         Ok((free < least).then_some((free, least)))
     }
 
-    /// Makes ticks and takes commits that are due; how long to wait for the next. Only an engine that lives on is there when they come.
+    /// Makes due ticks and takes due commits; returns how long to wait for the next. Only a long-lived engine is running when they come
+    /// due.
     fn mind_time(&self, work: &Work) -> Result<Option<Duration>> {
         if work.until == Until::Done {
             return Ok(None);
@@ -467,7 +467,7 @@ impl Engine {
         Ok(next.map(wait))
     }
 
-    /// On a full disk no datum begins. An engine that lives on waits for space; any other comes to its end.
+    /// On a full disk no datum begins. A long-lived engine waits for space; any other ends.
     fn mind_disk(&self, work: &mut Work) -> Result<()> {
         let now = self.store.clock().now();
         work.full_disk = self.free_space()?;
@@ -483,12 +483,12 @@ impl Engine {
         Ok(())
     }
 
-    /// A rerun executes the datums of the pipelines that it names, whatever the cache holds.
+    /// A rerun executes the datums of the pipelines that it names, regardless of the cache.
     fn reprocesses(&self, job: &JobRow) -> Result<bool> {
         Ok(reprocesses(&self.store.run(&job.run)?.cause, &job.pipeline))
     }
 
-    /// The paths whose datums a rerun executes anew, if it names some.
+    /// The paths whose datums a rerun executes again, if it names some.
     fn again(&self, job: &JobRow) -> Result<Option<Glob>> {
         Ok(paths_again(&self.store.run(&job.run)?.cause, &job.pipeline))
     }
@@ -513,7 +513,7 @@ impl Engine {
             made: None,
         };
         match seal(&sealing, &ended) {
-            // Somebody ended it at that moment.
+            // It was ended at that moment.
             Err(EngineError::Store(RepoError::JobEnded { .. })) => {}
             sealed => sealed?,
         }
@@ -530,7 +530,7 @@ impl Engine {
         })
     }
 
-    /// The open jobs that are selected, with those that they wait for: earlier ones of the same pipeline and of the pipelines above.
+    /// The open jobs that are selected, and those that they wait for: earlier ones of the same pipeline and of upstream pipelines.
     fn needed_for(&self, selection: &Selection, open: &[JobRow]) -> Result<BTreeSet<JobKey>> {
         let (names, newest): (BTreeSet<PipelineName>, u64) = match selection {
             Selection::All => return Ok(open.iter().map(key_of).collect()),
@@ -545,12 +545,12 @@ impl Engine {
     }
 }
 
-/// Whether a run has every datum of a pipeline executed, whatever the cache holds.
+/// Whether a run executes every datum of a pipeline, regardless of the cache.
 pub fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
     cause.kind == CauseKind::Rerun && cause.refs.iter().any(|name| name == pipeline.as_str())
 }
 
-/// The paths whose datums of a pipeline a run has executed again, if it names some.
+/// The paths whose datums of a pipeline a run executes again, if it names some.
 pub fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
     let named = |reference: &String| reference.strip_prefix(pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
     let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);

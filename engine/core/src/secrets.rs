@@ -1,8 +1,8 @@
-//! Secrets: values that stages see, and nothing else does.
+//! Secrets: values that only stages see.
 //!
-//! A secret is a file in the store's folder that its owner alone may read, with a value for each key. It is in no pack, no journal record
-//! and no mirror, so it is not a part of what determines a result: a changed value runs nothing again. Stages get it over the agent's
-//! stdin, try by try, and what they print of it is masked (`execution::mask`).
+//! A secret is a file in the store's folder that only its owner can read, with a value for each key. It is in no pack, no journal record
+//! and no mirror, so it is not part of what determines a result: a changed value runs nothing again. Stages get it over the agent's stdin,
+//! try by try, and it is masked in their output (`execution::mask`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,11 +17,11 @@ use specs::{SecretKey, SecretName};
 use crate::error::{EngineError, Result};
 use sandbox::SecretFile;
 
-/// Most bytes of all values of a secret.
+/// Maximum size of all values of a secret in bytes.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Values with no longer line than this are not masked: too much that is not a secret would be.
+/// Values with no line longer than this are not masked, because too much else would match.
 pub const UNMASKED_BYTES: usize = 3;
-/// What the file of a secret begins with.
+/// The first byte of a secret's file.
 const FORMAT: u8 = 1;
 
 /// The values of a secret by their keys.
@@ -44,7 +44,7 @@ pub fn unmasked(values: &Values) -> impl Iterator<Item = &SecretKey> {
     values.iter().filter(move |(_, value)| is_short(value)).map(|(key, _)| key)
 }
 
-/// Keeps a secret, durably, in place of an older one of its name.
+/// Stores a secret durably, replacing an older one with its name.
 ///
 /// `Usage` for no value or too many bytes.
 pub fn keep(store: &Store, name: &SecretName, values: &Values) -> Result<()> {
@@ -64,7 +64,7 @@ pub fn keep(store: &Store, name: &SecretName, values: &Values) -> Result<()> {
 fn write(store: &Store, name: &SecretName, bytes: &[u8]) -> io::Result<()> {
     let folder = folder(store);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    // No secret is called so: names begin with a letter or digit.
+    // No secret has such a name: names begin with a letter or digit.
     let part = folder.join(format!(".{}", repos::random_hex()));
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
     let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| {
@@ -91,7 +91,7 @@ pub fn list(store: &Store) -> Result<Vec<(SecretName, Vec<SecretKey>)>> {
     Ok(found)
 }
 
-/// Deletes a secret; `NotFound` when there is none.
+/// Deletes a secret; `NotFound` if it does not exist.
 pub fn delete(store: &Store, name: &SecretName) -> Result<()> {
     match fs::remove_file(folder(store).join(name.as_str())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(EngineError::NotFound {
@@ -104,7 +104,7 @@ pub fn delete(store: &Store, name: &SecretName) -> Result<()> {
     }
 }
 
-/// The values of a secret; `None` when there is none.
+/// The values of a secret; `None` if it does not exist.
 pub(crate) fn find(store: &Store, name: &SecretName) -> Result<Option<Values>> {
     let bytes = match fs::read(folder(store).join(name.as_str())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -124,7 +124,7 @@ fn failed(action: &'static str, name: &SecretName, source: io::Error) -> EngineE
     EngineError::Secret { action, name: name.to_string(), source }
 }
 
-/// What a stage is told in confidence.
+/// The secrets of a stage.
 #[derive(Clone, Default)]
 pub(crate) struct Confided {
     /// Environment variables.
@@ -140,18 +140,18 @@ impl std::fmt::Debug for Confided {
     }
 }
 
-/// Something that a spec wants of a secret and that is not there.
+/// Something in a secret that a spec needs and that does not exist.
 #[derive(Debug)]
 pub(crate) struct Missing {
-    /// Which of the uses asks for it.
+    /// The index of the use that needs it.
     pub(crate) number: usize,
-    /// Whether the secret itself is, not only a key of it.
+    /// Whether the secret itself is missing, not only a key.
     pub(crate) is_whole: bool,
     pub(crate) what: String,
     pub(crate) hint: String,
 }
 
-/// Collects what a stage is told, as the store has it now, and all that is missing.
+/// Collects the secrets of a stage, as the store has them now, and everything that is missing.
 pub(crate) fn confide(store: &Store, uses: &[SecretUse]) -> Result<(Confided, Vec<Missing>)> {
     let (mut confided, mut missing) = (Confided::default(), Vec::new());
     for (number, one) in uses.iter().enumerate() {
@@ -173,7 +173,7 @@ pub(crate) fn confide(store: &Store, uses: &[SecretUse]) -> Result<(Confided, Ve
 }
 
 impl Confided {
-    /// Takes in what this one asks for; else what is missing, and a hint.
+    /// Adds what this use needs; otherwise returns what is missing, and a hint.
     fn add(&mut self, one: &SecretUse, values: &Values) -> Option<(String, String)> {
         let wanted: Vec<(&SecretKey, &Vec<u8>)> = match &one.key {
             None => values.iter().collect(),
@@ -188,7 +188,7 @@ impl Confided {
             ));
         };
         if let Some(variable) = &one.env_var {
-            // Anyone who pipes a value in ends it with a line.
+            // A value piped in usually ends with a newline.
             let text = std::str::from_utf8(value).ok().map(|text| text.strip_suffix('\n').unwrap_or(text));
             let Some(text) = text.filter(|text| !text.contains('\0')) else {
                 return Some((
@@ -213,9 +213,9 @@ impl Confided {
     }
 }
 
-/// The directories that are made for a stage's secrets, without those below another.
+/// The directories created for a stage's secrets, without those below another.
 ///
-/// In `/tmp` that is the topmost one: what is mounted there can be neither moved nor removed, so it stays when the rest of `/tmp` goes.
+/// In `/tmp` that is the topmost one: a mount point there can be neither moved nor removed, so it stays when the rest of `/tmp` is removed.
 pub(crate) fn directories(uses: &[SecretUse]) -> BTreeSet<String> {
     let all: BTreeSet<&str> = uses.iter().filter_map(|one| one.mount_path.as_deref()).map(top_in_tmp).collect();
     let below = |path: &str| all.iter().any(|top| path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/')));

@@ -1,4 +1,4 @@
-//! How many datums run at a time, over all jobs: each needs a slot.
+//! How many datums run at the same time, over all jobs: each needs a slot.
 //!
 //! Slots are given in the order of asking, and a worker asks once for each datum; so a job of many datums never keeps a job of few waiting
 //! longer than one round. While slots are held back none is given: datums that run finish, the others wait. Once they are shut, for good.
@@ -24,14 +24,14 @@ pub(crate) struct DatumSlots {
 }
 
 impl DatumSlots {
-    /// Open, for `limit` datums at a time.
+    /// Open, with `limit` slots.
     pub(crate) fn new(limit: usize) -> Self {
         let limit =
             u32::try_from(limit).unwrap_or(u32::MAX).min(u32::try_from(Semaphore::MAX_PERMITS).unwrap_or(u32::MAX));
         Self { limit, free: Semaphore::new(limit as usize), gate: watch::Sender::new(Gate::Open) }
     }
 
-    /// Waits for a slot; dropping it gives it back.
+    /// Waits for a slot; dropping it returns it.
     pub(crate) async fn take(&self) -> SemaphorePermit<'_> {
         let mut gate = self.gate.subscribe();
         loop {
@@ -82,7 +82,7 @@ mod tests {
 
     use super::DatumSlots;
 
-    /// Whether it is ready now.
+    /// The value, if it is ready now.
     fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
         match future.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(value) => Some(value),

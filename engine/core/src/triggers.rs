@@ -1,7 +1,7 @@
-//! Triggers: branches that follow another one, not commit by commit, but when their conditions hold.
+//! Triggers: branches that follow another branch, not commit by commit, but when their conditions hold.
 //!
-//! They are looked at when a commit lands, within the change that lands it, and when a schedule comes due. All that fire together are
-//! one run; it may make other triggers fire, whose branches follow these.
+//! They are evaluated when a commit is made, within the same change, and when a schedule comes due. All that fire together are one run; it
+//! may fire further triggers, on the branches that it moves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +16,14 @@ use crate::graph::{BranchOf, Graph, Pipeline, TriggerOf};
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::schedule::next_after;
 
-/// What a trigger is judged by.
+/// The data for evaluating a trigger.
 struct Sight<'a> {
     trigger: &'a Trigger,
     /// The branch that the trigger moves: what it took last, and when.
     taken: &'a BranchRow,
-    /// Where the branch that it watches stands in the store.
+    /// The branch that it watches, as it is in the store.
     source: Option<BranchRow>,
-    /// Where that branch will stand.
+    /// Where that branch will point.
     head: CommitId,
     now: Timestamp,
 }
@@ -41,7 +41,7 @@ pub(crate) fn runs_after(store: &Store, graph: &Graph, moves: &[Move], why: &Cau
             let comes =
                 landed.iter().find(|moved| (&moved.repo, &moved.branch) == (&trigger.source.0, &trigger.source.1));
             let Some(head) = comes.and_then(|moved| moved.to) else { continue };
-            // One that somebody moves in this very change is where it is to be.
+            // A branch moved explicitly in this change is already where it should be.
             if !heads.contains_key(&trigger.branch) {
                 fired.extend(fire(store, &trigger, head, why.at)?);
             }
@@ -78,7 +78,7 @@ impl Sight<'_> {
         let Trigger { all, rate_limit_spec, size, commits, cron_spec, branch: _ } = self.trigger;
         let mut held = Vec::new();
         if let Some(schedule) = cron_spec {
-            // What waited in the branch when the schedule came due is taken, with all that came since.
+            // What waited in the branch when the schedule came due is taken, with everything since.
             let waits = self.source.as_ref().filter(|row| row.commit.is_some() && row.commit != self.taken.commit);
             let due = waits.and_then(|row| next_after(schedule, row.moved_at));
             held.push(due.is_some_and(|due| due <= self.now));
@@ -96,10 +96,10 @@ impl Sight<'_> {
         Ok(if *all { held.iter().all(|held| *held) } else { held.contains(&true) })
     }
 
-    /// Whether at least `count` commits are between what was taken and the head.
+    /// Whether there are at least `count` commits between what was taken and the head.
     fn has_new_commits(&self, store: &Store, count: u32) -> Result<bool> {
         let order = |id: &CommitId| -> Result<u64, RepoError> {
-            // One that the journal has not named yet is this change's own.
+            // A commit that the journal has not named yet belongs to this change.
             Ok(store.commit_row(id)?.map_or(u64::MAX, |row| row.order))
         };
         let taken = self.taken.commit.as_ref().map(order).transpose()?;
@@ -120,8 +120,8 @@ fn bytes(store: &Store, commit: &CommitId) -> Result<u64, RepoError> {
     Ok(Tree::at(store.commit(commit)?.tree).totals(store)?.weight)
 }
 
-/// Where the branches of a pipeline's triggers are to be after it was applied or started: those that do not exist are made, and those
-/// whose conditions hold go to their heads.
+/// The moves of a pipeline's trigger branches after it was applied or started: missing branches are created, and those whose conditions
+/// hold move to their heads.
 pub(crate) fn first_heads(store: &Store, pipeline: &Pipeline, now: Timestamp) -> Result<Vec<Move>> {
     let mut moves = Vec::new();
     for of in pipeline.triggers() {
@@ -164,7 +164,7 @@ pub(crate) fn due(store: &Store, now: Timestamp, by: &Actor) -> Result<Vec<RunId
     })
 }
 
-/// When a schedule of a pipeline's triggers comes due after `now`, of those for which something waits.
+/// When a schedule of a pipeline's triggers comes due after `now`, among those for which something waits.
 pub(crate) fn next(store: &Store, pipeline: &Pipeline, now: Timestamp) -> Result<Option<Timestamp>> {
     let mut next = None;
     for of in pipeline.triggers() {

@@ -1,4 +1,4 @@
-//! Branches that inputs name and that are not there: those that the apply makes, empty, and `master` where `main` is meant.
+//! Input branches that do not exist: those that the apply creates, empty, and `master` where `main` is meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use super::checks::Scope;
 use crate::error::Result;
 use crate::graph::{BranchOf, Graph, Pipeline};
 
-/// This many places are listed of one misunderstanding.
+/// Maximum number of places listed for one misunderstanding.
 const PLACES: usize = 20;
 
-/// An input whose branch is not there; its repository is, or will be.
+/// An input whose branch does not exist; its repository does, or will.
 pub(super) struct Missing<'a> {
     pub(super) parsed: &'a Parsed,
     pub(super) leaf: &'a PfsInput,
     pub(super) places: &'a LeafPlaces,
     /// The branch that is read, or that its trigger watches.
     pub(super) branch: BranchName,
-    /// The branch that a pipeline writes in this repository; `None` for a repository of people.
+    /// The branch that a pipeline writes in this repository; `None` for a user repository.
     pub(super) written: Option<BranchName>,
 }
 
@@ -34,7 +34,7 @@ impl Missing<'_> {
         self.parsed.warning(self.places.branch.unwrap_or(self.places.repo), message, hint)
     }
 
-    /// Whether one of the two names that default branches have is said where the store has the other.
+    /// Whether the input names one of the two usual default branches while the store uses the other.
     fn is_other_default(&self, default: &BranchName, other: &str) -> bool {
         match self.written.as_ref() {
             None => self.branch.as_str() == other,
@@ -44,7 +44,7 @@ impl Missing<'_> {
     }
 }
 
-/// What is said of inputs whose branches are not there.
+/// The diagnostics for inputs whose branches do not exist.
 pub(super) fn diagnose(scope: &Scope, missing: Vec<Missing<'_>>) -> Result<Vec<Diagnostic>> {
     let default = &scope.settings.default_branch;
     let other = match default.as_str() {
@@ -67,7 +67,7 @@ pub(super) fn diagnose(scope: &Scope, missing: Vec<Missing<'_>>) -> Result<Vec<D
     Ok(found)
 }
 
-/// One word for all inputs that mean the default branch and name another.
+/// One diagnostic for all inputs that mean the default branch but name another.
 fn other_default(scope: &Scope, first: &Missing<'_>, more: &[Missing<'_>], other: &str) -> Result<Diagnostic> {
     let default = &scope.settings.default_branch;
     let mistaken = || std::iter::once(first).chain(more);
@@ -82,11 +82,11 @@ fn other_default(scope: &Scope, first: &Missing<'_>, more: &[Missing<'_>], other
         let rest = if rest > 0 { format!(" and {rest} more places") } else { String::new() };
         message += &format!("; also at {}{rest}", listed.join(", "));
     }
-    // What a pipeline writes can never come to the other branch; people can still commit to it.
+    // A pipeline's output can never get to the other branch; users can still commit to it.
     let is_error = mistaken().any(|one| one.written.is_some());
     let mut hint = format!("pv config set default_branch {other}");
     let read: BTreeSet<&RepoName> = mistaken().filter(|one| one.written.is_none()).map(|one| &one.leaf.repo).collect();
-    // A refused apply makes no branch, the other one does.
+    // A refused apply creates no branch, a successful one does.
     let verb = if is_error { "create" } else { "move" };
     for repo in read {
         if scope.store.find_branch(repo, default)?.is_some_and(|row| row.commit.is_some()) {
@@ -96,7 +96,7 @@ fn other_default(scope: &Scope, first: &Missing<'_>, more: &[Missing<'_>], other
     Ok(if is_error { first.error(message, Some(hint)) } else { first.warning(message, Some(hint)) })
 }
 
-/// A branch that the apply makes, and how something gets there.
+/// The diagnostic for a branch that the apply creates, with how to fill it.
 fn is_made(store: &Store, one: &Missing<'_>) -> Result<Diagnostic> {
     let (repo, branch, name) = (&one.leaf.repo, &one.branch, &one.leaf.name);
     if store.has_repo(repo)? && store.find_tag(repo, branch.as_str())?.is_some() {
@@ -129,9 +129,9 @@ fn is_made(store: &Store, one: &Missing<'_>) -> Result<Diagnostic> {
     Ok(one.warning(message, Some(hint)))
 }
 
-/// The branches that `changed` pipelines read, or whose triggers watch, and that nobody makes: each is made, empty.
+/// The branches that `changed` pipelines read, or whose triggers watch, and that nothing else creates: each is created, empty.
 ///
-/// Not the default branch of a repository of people, which the first commit makes.
+/// Except the default branch of a user repository, which the first commit creates.
 pub(super) fn needed(
     store: &Store,
     graph: &Graph,
@@ -158,12 +158,12 @@ pub(super) fn needed(
     Ok(needed.into_values().collect())
 }
 
-/// Whether only the apply of another pipeline may make a branch of this name.
+/// Whether only the apply of another pipeline may create a branch with this name.
 fn is_of_trigger(branch: &BranchName) -> bool {
     branch.as_str().contains("-trigger-")
 }
 
-/// The branches whose commits a pipeline takes, itself or over a trigger.
+/// The branches whose commits a pipeline reads, directly or through a trigger.
 fn sources(pipeline: &Pipeline) -> BTreeSet<BranchOf> {
     let mut sources: BTreeSet<BranchOf> = pipeline.triggers().into_iter().map(|trigger| trigger.source).collect();
     let leaves = pipeline.spec.input.leaves().into_iter().filter(|leaf| leaf.trigger.is_none());

@@ -1,4 +1,4 @@
-//! What can be wrong between specs and a store.
+//! Checks specs against a store.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,12 +27,12 @@ pub(super) struct Scope {
     pub(super) kind: ExecutorKind,
 }
 
-/// All that was found.
+/// All findings.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// Errors and warnings.
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// Names that others hold: a conflict, when nothing else is wrong.
+    /// Names that are already in use: a conflict, if nothing else is wrong.
     pub(super) taken: Vec<Diagnostic>,
 }
 
@@ -46,7 +46,7 @@ impl Findings {
         self.taken.extend(more.taken);
     }
 
-    /// An error if anything forbids to apply the specs; `files` is how many files there are.
+    /// Fails if anything prevents applying the specs; `files` is the number of files.
     pub(super) fn refuse(&self, files: usize) -> Result<()> {
         if self.diagnostics.iter().any(Diagnostic::is_error) {
             let mut diagnostics = [self.diagnostics.as_slice(), &self.taken].concat();
@@ -59,7 +59,7 @@ impl Findings {
     }
 }
 
-/// Looks at all specs together with what is in the store.
+/// Checks all specs together with the content of the store.
 pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result<Findings> {
     let mut findings = Findings::default();
     let by_name = specs.iter().map(|parsed| (&parsed.spec.name, parsed)).collect();
@@ -71,7 +71,7 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
         execution(scope, parsed, &mut findings.diagnostics);
         let crons = parsed.spec.input.crons();
         for (leaf, places) in parsed.spec.input.leaves().into_iter().zip(&parsed.places.leaves) {
-            // The apply makes a clock's repository.
+            // The apply creates a cron input's repository.
             if crons.iter().any(|cron| std::ptr::eq(&raw const cron.ticks, leaf)) {
                 continue;
             }
@@ -90,7 +90,7 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
     Ok(findings)
 }
 
-/// The output repository has the pipeline's name, so nobody else may hold it.
+/// The output repository has the pipeline's name, so nothing else may use it.
 fn names(scope: &Scope, parsed: &Parsed, findings: &mut Findings) -> Result<()> {
     let repo = parsed.spec.name.output_repo();
     if scope.store.has_repo(&repo)? && scope.store.repo(&repo)?.kind != RepoKind::Output {
@@ -101,7 +101,7 @@ fn names(scope: &Scope, parsed: &Parsed, findings: &mut Findings) -> Result<()> 
     Ok(())
 }
 
-/// Whether there is something to execute, and something to execute it in.
+/// Checks that there is something to execute, and something to execute it in.
 fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
     let transform = &parsed.spec.transform;
     let name = &parsed.spec.name;
@@ -128,16 +128,16 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Something that the store lacks of a secret, with all that ask for it.
+/// Something of a secret that the store lacks, with everything that needs it.
 #[derive(Default)]
 struct Lacking<'a> {
     places: Vec<(&'a Parsed, Place)>,
-    /// The keys that are asked for, when the secret itself is missing.
+    /// The requested keys, if the secret itself is missing.
     keys: BTreeSet<&'a str>,
     hint: String,
 }
 
-/// Whether the store has what the stages are to be told in confidence. What is missing is said once, however many ask for it.
+/// Checks that the store has the secrets that the stages need. Anything missing is reported once, however many need it.
 fn secrets(scope: &Scope, specs: &[Parsed]) -> Result<Vec<Diagnostic>> {
     let mut lacking: BTreeMap<String, Lacking<'_>> = BTreeMap::new();
     for parsed in specs {
@@ -162,14 +162,14 @@ fn secrets(scope: &Scope, specs: &[Parsed]) -> Result<Vec<Diagnostic>> {
     Ok(found.collect())
 }
 
-/// How many repositories that are not there get a suggestion: each is compared with all names.
+/// Maximum number of missing repositories that get a suggestion: each is compared with all names.
 const SUGGESTIONS: usize = 20;
 
-/// What is said of an input.
+/// The result of checking an input.
 enum Said<'a> {
     Nothing,
     Problem(Diagnostic),
-    /// Its branch is not there, of which is said something together with others.
+    /// Its branch does not exist, which is reported together with others.
     NoBranch(Missing<'a>),
 }
 
@@ -179,13 +179,13 @@ impl From<Option<Diagnostic>> for Said<'_> {
     }
 }
 
-/// One input and all that it is checked against.
+/// One input and everything it is checked against.
 struct LeafCheck<'a> {
     scope: &'a Scope,
     graph: &'a Graph,
     specs: &'a [Parsed],
     by_name: &'a BTreeMap<&'a PipelineName, &'a Parsed>,
-    /// Repositories that were not found so far.
+    /// Number of repositories not found so far.
     not_found: &'a Cell<usize>,
     parsed: &'a Parsed,
     leaf: &'a PfsInput,
@@ -205,7 +205,7 @@ impl<'a> LeafCheck<'a> {
         let written = self.written(repo);
         Ok(match &written {
             Some(written) if written == branch => Said::Nothing,
-            // The first put makes the default branch, so there is nothing to say.
+            // The first put creates the default branch, so there is nothing to report.
             None if is_there && *branch == self.scope.settings.default_branch => Said::Nothing,
             None if !is_there && self.specs.iter().any(|parsed| clocks::ticks_in(parsed, repo)) => Said::Nothing,
             None if !is_there => Said::Problem(self.no_repo()?),
@@ -216,7 +216,7 @@ impl<'a> LeafCheck<'a> {
         })
     }
 
-    /// The branch that a pipeline writes in this repository, after the apply.
+    /// The branch that a pipeline will write in this repository after the apply.
     fn written(&self, repo: &RepoName) -> Option<BranchName> {
         let pipeline = repo.as_pipeline();
         if let Some(parsed) = self.by_name.get(&pipeline) {
@@ -251,8 +251,7 @@ impl<'a> LeafCheck<'a> {
     }
 }
 
-/// Cycles and loops that go through pipelines of the store, or that only the store's default branch closes; others were found in the
-/// files.
+/// Cycles and loops through pipelines of the store, or that only the store's default branch closes; others were found in the files.
 fn cycles(graph: &Graph, specs: &[Parsed], default_branch: &BranchName) -> Vec<Diagnostic> {
     let given: Vec<&PipelineSpec> = specs.iter().map(|parsed| &parsed.spec).collect();
     let mut all: Vec<PipelineSpec> = given.iter().map(|spec| with_branches(spec, default_branch)).collect();
@@ -274,7 +273,7 @@ fn cycles(graph: &Graph, specs: &[Parsed], default_branch: &BranchName) -> Vec<D
     found
 }
 
-/// The input of a given spec that closes a circle.
+/// The input of a given spec that closes a cycle.
 fn place_of<'a>(circle: &[PipelineName], specs: &'a [Parsed]) -> Option<(&'a Parsed, Place)> {
     let at = circle.iter().position(|name| specs.iter().any(|parsed| parsed.spec.name == *name))?;
     let parsed = specs.iter().find(|parsed| parsed.spec.name == circle[at])?;
@@ -283,7 +282,7 @@ fn place_of<'a>(circle: &[PipelineName], specs: &'a [Parsed]) -> Option<(&'a Par
     Some((parsed, leaf.map_or(parsed.places.pipeline, |leaf| parsed.places.leaves[leaf].repo)))
 }
 
-/// The spec with every branch named.
+/// The spec with every branch filled in.
 fn with_branches(spec: &PipelineSpec, default_branch: &BranchName) -> PipelineSpec {
     fn fill(input: &mut Input, default_branch: &BranchName) {
         match input {

@@ -1,4 +1,4 @@
-//! Repositories and branches that only the engine writes, for a pipeline's input: ticks of clocks, branches of triggers.
+//! Repositories and branches that only the engine writes, for a pipeline's input: cron ticks, and trigger branches.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use super::checks::{Findings, Scope};
 use crate::error::Result;
 use crate::graph::{Graph, trigger_branch};
 
-/// Whether a clock of a spec ticks in a repository.
+/// Whether a cron input of a spec ticks in a repository.
 pub(super) fn ticks_in(parsed: &Parsed, repo: &RepoName) -> bool {
     parsed.spec.input.crons().iter().any(|cron| cron.ticks.repo == *repo)
 }
 
-/// Names of tick repositories and trigger branches that others hold or that cannot be.
+/// Names of tick repositories and trigger branches that are in use or invalid.
 pub(super) fn diagnose(
     scope: &Scope,
     graph: &Graph,
@@ -37,7 +37,7 @@ pub(super) fn diagnose(
     Ok(())
 }
 
-/// A clock needs a repository of its own.
+/// A cron input needs its own repository.
 fn ticks(
     scope: &Scope,
     graph: &Graph,
@@ -72,7 +72,7 @@ fn ticks(
     Ok(())
 }
 
-/// A trigger needs the branch that has its name, and something that can make it fire.
+/// A trigger needs the branch with its name, and a condition that can make it fire.
 fn trigger(
     scope: &Scope,
     graph: &Graph,
@@ -118,7 +118,7 @@ fn trigger(
     Ok(())
 }
 
-/// Whether a trigger's branch is, over any number of triggers, what its own trigger watches.
+/// Whether a trigger's branch is, through any number of triggers, what the trigger itself watches.
 fn follows_itself(graph: &Graph, specs: &[Parsed], repo: &RepoName, branch: &BranchName, default: &BranchName) -> bool {
     let given = specs.iter().flat_map(|parsed| watched(&parsed.spec, repo, default));
     let is_given = |name: &specs::PipelineName| specs.iter().any(|parsed| parsed.spec.name == *name);
@@ -136,7 +136,7 @@ fn follows_itself(graph: &Graph, specs: &[Parsed], repo: &RepoName, branch: &Bra
     false
 }
 
-/// The branches in a repository that the triggers of a spec move, each with the one that it watches.
+/// The branches in a repository that the triggers of a spec move, each with the branch that it watches.
 fn watched(spec: &specs::PipelineSpec, repo: &RepoName, default: &BranchName) -> Vec<(BranchName, BranchName)> {
     let leaves = spec.input.leaves().into_iter().enumerate().filter(|(_, leaf)| leaf.repo == *repo);
     let pair = |(at, leaf): (usize, &PfsInput)| {

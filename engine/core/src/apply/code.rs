@@ -1,4 +1,4 @@
-//! Code folders: what `transform.code` names, as a tree; what of it, and of the spec's file, is in a git commit, `git` tells.
+//! Code folders: stores what `transform.code` names as a tree; `git` compares it, and the spec's file, with a git commit.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,8 @@ use specs::spec::Parsed;
 use super::{SpecSources, git};
 use crate::error::Result;
 
-/// No part of the code, unless a file of patterns there takes it in: what git keeps for itself, what Python and desktops leave behind, and
-/// what editors keep beside the files that are open.
+/// Excluded from the code, unless a pattern file in the folder includes it: git's own data, leftovers of Python and desktops, and temporary
+/// files of editors.
 const NOT_CODE: &[&str] = &[
     ".git",
     "__pycache__/",
@@ -31,21 +31,21 @@ const NOT_CODE: &[&str] = &[
     ".ipynb_checkpoints/",
 ];
 
-/// The files in a code folder that say what else is none; the last wins.
+/// The files in a code folder that exclude others; the last wins.
 const PATTERN_FILES: &[&str] = &[".gitignore", PATTERN_FILE];
 
-/// Where a spec and its code are on this machine.
+/// The paths of a spec and its code on this machine.
 #[derive(Debug)]
 pub(super) struct CodeFolder {
     /// The spec's file.
     spec: PathBuf,
-    /// What was read from it.
+    /// Its text.
     text: Arc<str>,
-    /// The folder that the spec names.
+    /// The folder named in the spec.
     code: Option<PathBuf>,
 }
 
-/// The folders of each spec; says of all code folders what is wrong with them. `None` for a spec that came from no file.
+/// The folders of each spec; reports what is wrong with any code folder. `None` for a spec that did not come from a file.
 pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<Diagnostic>) -> Vec<Option<CodeFolder>> {
     let mut told = BTreeSet::new();
     specs
@@ -74,19 +74,19 @@ pub(super) fn folders(specs: &[Parsed], sources: &SpecSources, found: &mut Vec<D
         .collect()
 }
 
-/// What of a folder is code.
+/// The options for gathering the code in a folder.
 pub(super) fn options(folder: &Path) -> PutOptions {
     let excludes = Excludes { patterns: Vec::new(), files: PATTERN_FILES, built_in: NOT_CODE };
     PutOptions { sources: vec![folder.to_owned()], excludes, ..PutOptions::default() }
 }
 
-/// Why a folder cannot be stored as code, and the way round it.
+/// Why a folder cannot be stored as code, and what to do about it.
 struct Problem {
     what: String,
     hint: Option<String>,
 }
 
-/// Looks at a code folder: what is worth knowing of it, each with a hint.
+/// Examines a code folder: returns warnings, each with a hint.
 fn look(folder: &Path) -> std::result::Result<Vec<(String, String)>, Problem> {
     let no_hint = |what| Problem { what, hint: None };
     match std::fs::metadata(folder) {
@@ -105,7 +105,7 @@ fn look(folder: &Path) -> std::result::Result<Vec<(String, String)>, Problem> {
     }
 }
 
-/// What of a code folder is not a code, and which lines that say so cannot be read.
+/// Reports what a code folder excludes, and which pattern lines are invalid.
 fn notes(folder: &Path, files: &Gathered) -> Vec<(String, String)> {
     const NAMED: usize = 5;
     let by: Vec<&By> = files.omitted.by().collect();
@@ -134,8 +134,8 @@ impl CodeFolder {
         &self.spec
     }
 
-    /// Stores the code, and compares what is stored, and the spec, with the git commits that are checked out there; `None` when there is
-    /// neither code nor git.
+    /// Stores the code, and compares what is stored, and the spec, with the git commits checked out there; `None` if there is neither code
+    /// nor git.
     pub(super) fn store(&self, store: &Store) -> Result<Option<CodeStamp>> {
         let mut stamp = CodeStamp { git_spec: git::check_spec(&self.spec, &self.text), ..CodeStamp::default() };
         if let Some(folder) = &self.code {
@@ -149,7 +149,7 @@ impl CodeFolder {
     }
 }
 
-/// The code of a folder, and what there is none.
+/// The code of a folder, and what was excluded.
 fn tree_of(store: &Store, folder: &Path) -> Result<(Tree, LeftOut)> {
     let gathered = files::gather(&options(folder))?;
     let edits = files::upload(store, &gathered, &|_, _| {})?.into_edits(&gathered);

@@ -1,8 +1,8 @@
-//! Whether specs and code on this machine's disk still are what was applied.
+//! Whether specs and code on this machine's disk still match what was applied.
 //!
-//! An apply notes beside the store, in `.pv/applied/<pipeline>`, which file a pipeline's spec came from. The note is disposable, is copied
-//! nowhere, and says nothing of what was applied: that is looked up in the store, so it is right also after somebody else applied the
-//! pipeline from elsewhere. A file that is not there any more, or that no longer holds the pipeline, is nothing to compare with.
+//! An apply records, in `.pv/applied/<pipeline>` beside the store, which file a pipeline's spec came from. The record can be deleted, is
+//! never copied, and does not contain what was applied: that is looked up in the store, so the comparison is correct even after the
+//! pipeline was applied from elsewhere. A file that no longer exists, or no longer contains the pipeline, cannot be compared.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,13 +24,13 @@ use super::versions::value_of;
 use crate::error::Result;
 use crate::graph::{Graph, Pipeline};
 
-/// The folder of the notes, in the store's own.
+/// The folder of these records, in the store's own folder.
 const NOTES: &str = "applied";
-/// Code that is read to compare it; what is more is not compared.
+/// Maximum size of code that is compared.
 const MOST_FILES: usize = 10_000;
 const MOST_BYTES: u64 = 256 << 20;
 
-/// What a spec's file holds now, beside what was applied of it.
+/// How a spec's file differs from what was applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Drift {
     /// The pipeline.
@@ -63,7 +63,8 @@ impl fmt::Display for DriftPart {
     }
 }
 
-/// Notes where specs came from; of those from no file an earlier note goes. What cannot be noted is only not compared later.
+/// Records where specs came from; deletes the record of specs that came from no file. A failure only means that they are not compared
+/// later.
 pub(super) fn note(store: &Store, specs: &[Parsed], folders: &[Option<CodeFolder>]) {
     let place = store.folder().join(NOTES);
     for (parsed, folder) in specs.iter().zip(folders) {
@@ -78,7 +79,7 @@ pub(super) fn note(store: &Store, specs: &[Parsed], folders: &[Option<CodeFolder
     }
 }
 
-/// Written beside and renamed: nobody reads half a path.
+/// Written to a temporary file and renamed, so that nobody reads half a path.
 fn write(place: &Path, note: &Path, file: &Path) -> std::io::Result<()> {
     fs::create_dir_all(place)?;
     let part = note.with_extension(format!("{}.part", std::process::id()));
@@ -86,7 +87,7 @@ fn write(place: &Path, note: &Path, file: &Path) -> std::io::Result<()> {
     fs::rename(&part, note)
 }
 
-/// The pipelines whose spec or code on this machine's disk differs from their present version.
+/// The pipelines whose spec or code on this machine's disk differs from their current version.
 pub fn drifts(store: &Store, graph: &Graph) -> Result<Vec<Drift>> {
     let mut files: BTreeMap<PathBuf, Option<Vec<Parsed>>> = BTreeMap::new();
     let mut found = Vec::new();
@@ -95,7 +96,7 @@ pub fn drifts(store: &Store, graph: &Graph) -> Result<Vec<Drift>> {
         let Some(parsed) = files.entry(file.clone()).or_insert_with(|| read(&file)) else { continue };
         let what = match parsed.iter().find(|parsed| parsed.spec.name == *pipeline.name()) {
             Some(parsed) => differences(store, pipeline, parsed, &file)?,
-            // All specs of a file with errors are left out of it.
+            // A file with errors yields no specs at all.
             None if parsed.is_empty() => vec![DriftPart::Errors],
             None => Vec::new(),
         };
@@ -106,13 +107,13 @@ pub fn drifts(store: &Store, graph: &Graph) -> Result<Vec<Drift>> {
     Ok(found)
 }
 
-/// The file that a pipeline's spec came from, if it is noted.
+/// The recorded file of a pipeline's spec.
 fn noted(store: &Store, name: &PipelineName) -> Option<PathBuf> {
     let path = fs::read_to_string(store.folder().join(NOTES).join(name.as_str())).ok()?;
     Some(PathBuf::from(path)).filter(|file| file.is_absolute())
 }
 
-/// The specs of a file; `None` when it cannot be read, none when they have errors.
+/// The specs of a file; `None` if it cannot be read, empty if they have errors.
 fn read(file: &Path) -> Option<Vec<Parsed>> {
     let is_small = fs::metadata(file).is_ok_and(|data| data.is_file() && data.len() <= MAX_FILE_BYTES as u64);
     let text = is_small.then(|| fs::read_to_string(file).ok())??;
@@ -136,7 +137,7 @@ fn differences(store: &Store, pipeline: &Pipeline, parsed: &Parsed, file: &Path)
     Ok(what)
 }
 
-/// Whether a folder holds other files than were stored of it. Nothing is stored; what is too much to read, or cannot be, is not compared.
+/// Whether a folder's files differ from those stored. Nothing is stored; a folder that is too large or unreadable is not compared.
 fn code_differs(store: &Store, folder: &Path, stored: Tree) -> Result<bool> {
     let Ok(gathered) = files::gather(&options(folder)) else { return Ok(false) };
     if gathered.len() > MOST_FILES || gathered.size_bytes > MOST_BYTES {

@@ -1,12 +1,12 @@
-//! What of a pipeline is in a git commit: the files that were stored are compared with those of the commit, one by one.
+//! Which parts of a pipeline are in a git commit: compares the stored files with those of the commit, one by one.
 //!
-//! Compared are bytes and executable bits as they are stored, not what `git status` says: files that git ignores or does not track count,
-//! and changes elsewhere in the repository do not. Where git stores other bytes than it checks out (ends of lines, Git LFS), the bytes
-//! differ, and it is said how. A link counts as the file that it leads to within the commit; a submodule as the files of its commit. The
-//! commit is the one that is checked out where the code is, which need not be the spec's repository. Files of the commit that are no
-//! code (`code`) are counted, and are no difference.
+//! It compares content and executable bits as stored, not the output of `git status`: files that git ignores or does not track count, and
+//! changes elsewhere in the repository do not. If git stores different bytes than it checks out (line endings, Git LFS), the files differ,
+//! and the result says how. A link counts as the file that it points to within the commit; a submodule as the files of its commit. The
+//! commit is the one checked out where the code is, which need not be the spec's repository. Files of the commit that are excluded from the
+//! code (`code`) are counted, but do not differ.
 //!
-//! Only the commit's part below the folder is read. Nothing here fails an apply because of git: what cannot be compared is `not checked`.
+//! Only the part of the commit below the folder is read. Git never makes an apply fail: what cannot be compared is `not checked`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,16 +21,16 @@ use repos::{RepoError, Store};
 
 use crate::error::Result;
 
-/// Files of a commit's folder that are compared at most.
+/// Maximum number of files compared in a commit's folder.
 const MOST_FILES: usize = 200_000;
-/// Bytes of a file that are compared at most: git gives a file in one piece.
+/// Maximum size in bytes of a compared file: git returns a file as a whole.
 const MOST_BYTES: u64 = 512 << 20;
-/// Bytes of files that are looked into for how they differ.
+/// Maximum size in bytes of files that are read to find out how they differ.
 const MOST_TO_EXPLAIN: u64 = 16 << 20;
-/// Links that are followed one after the other.
+/// Maximum length of a chain of links.
 const MOST_LINKS: usize = 10;
 
-/// Compares stored code with the git commit that is checked out in its folder. What was left out of the code is left out of the commit.
+/// Compares stored code with the git commit checked out in its folder. What is excluded from the code is ignored in the commit too.
 pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree, left_out: &LeftOut) -> Result<GitCheck> {
     let place = match Place::of(folder) {
         Ok(place) => place,
@@ -52,8 +52,8 @@ pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree, left_out: &Le
     })
 }
 
-/// Compares a spec's file, as it was read, with the git commit that is checked out in its folder; `None` for a spec from no file (standard
-/// input), and for a file in no git repository.
+/// Compares a spec's file, as it was read, with the git commit checked out in its folder; `None` for a spec from no file (standard input),
+/// and for a file outside any git repository.
 pub(super) fn check_spec(file: &Path, text: &str) -> Option<GitCheck> {
     if !file.is_file() {
         return None;
@@ -65,7 +65,7 @@ pub(super) fn check_spec(file: &Path, text: &str) -> Option<GitCheck> {
     }
 }
 
-/// Why there is nothing to compare with.
+/// Why there is no commit to compare with.
 enum Elsewhere {
     NoRepository,
     Known(GitCheck),
@@ -73,9 +73,9 @@ enum Elsewhere {
 
 /// Why a comparison was not made.
 enum Refusal {
-    /// The commit does not have the place.
+    /// The commit does not have this path.
     NotThere,
-    /// It cannot be done, for this reason.
+    /// It is not possible, for this reason.
     Unknown(String),
 }
 
@@ -85,11 +85,11 @@ impl From<git2::Error> for Refusal {
     }
 }
 
-/// A folder or file of a working tree, and the commit that is checked out there.
+/// A folder or file in a working tree, and the commit checked out there.
 struct Place {
     repository: Rc<Repository>,
     commit: Oid,
-    /// Below the working tree; empty for all of it.
+    /// The path in the working tree; empty for the whole tree.
     path: String,
 }
 
@@ -136,13 +136,13 @@ impl Place {
         Ok(Self { repository: Rc::new(repository), commit, path })
     }
 
-    /// What the commit has at the whole place.
+    /// What the commit has at this path.
     fn whole(&self) -> std::result::Result<Found, Refusal> {
         let root = self.repository.find_commit(self.commit)?.tree_id();
         look_up(&self.repository, root, &self.path)?.ok_or(Refusal::NotThere)
     }
 
-    /// All files of the commit below the place.
+    /// All files of the commit below this path.
     fn files(&self) -> std::result::Result<Files, Refusal> {
         let Found::Folder(repository, tree) = self.whole()? else { return Err(Refusal::NotThere) };
         let mut files = Files::default();
@@ -150,7 +150,7 @@ impl Place {
         Ok(files)
     }
 
-    /// Whether the executable bit is the same does not matter: a spec is only read.
+    /// The executable bit does not matter: a spec is only read.
     fn difference_of_spec(&self, file: &Path, bytes: &[u8]) -> std::result::Result<Vec<GitDifference>, Refusal> {
         let Found::File(blob) = self.whole()? else { return Err(Refusal::NotThere) };
         let stored = FileEntry { digest: digest_of(bytes), size: bytes.len() as u64, executable: blob.executable };
@@ -211,9 +211,9 @@ fn found(repository: &Rc<Repository>, entry: &git2::TreeEntry<'_>) -> Option<Fou
 /// The files of a commit below a folder.
 #[derive(Default)]
 struct Files {
-    /// By path below the folder, `/` in front.
+    /// By path below the folder, with a leading `/`.
     files: BTreeMap<String, Entry>,
-    /// Submodules whose commits are not there, as paths that end in `/`.
+    /// Paths of submodules whose commits are not available; they end in `/`.
     unknown: Vec<String>,
 }
 
@@ -229,7 +229,7 @@ enum Entry {
 }
 
 impl Files {
-    /// Takes in all files below a tree that is at `at` in its repository, and at `below` in the folder.
+    /// Adds all files below a tree that is at `at` in its repository, and at `below` in the folder.
     fn collect(
         &mut self,
         repository: &Rc<Repository>,
@@ -276,7 +276,7 @@ impl Files {
         Ok(())
     }
 
-    /// Takes in the files of a submodule in the commit that the commit above names.
+    /// Adds the files of a submodule, in the commit named by the commit above.
     fn submodule(
         &mut self,
         above: &Repository,
@@ -293,14 +293,14 @@ impl Files {
         Ok(())
     }
 
-    /// Takes out the files that are no code; how many.
+    /// Removes files that are excluded from the code; returns their number.
     fn leave_out(&mut self, stored: &BTreeMap<String, FileEntry>, left_out: &LeftOut) -> u64 {
         let before = self.files.len();
         self.files.retain(|path, _| stored.contains_key(path) || !left_out.covers(path.trim_start_matches('/')));
         (before - self.files.len()) as u64
     }
 
-    /// The files that differ, and in what way; `read` reads a stored file.
+    /// The files that differ, and how; `read` reads a stored file.
     fn differences(
         mut self,
         place: &Place,
@@ -335,7 +335,7 @@ impl Files {
 type Read<'a> = dyn Fn(&FileEntry) -> std::result::Result<Vec<u8>, RepoError> + 'a;
 
 impl Blob {
-    /// In what way a stored file differs; `None` for none.
+    /// How a stored file differs; `None` if it does not.
     fn difference(&self, stored: &FileEntry, read: &Read<'_>) -> std::result::Result<Option<GitHow>, Refusal> {
         let (size, _) = self.repository.odb()?.read_header(self.id)?;
         let size = size as u64;
@@ -343,7 +343,7 @@ impl Blob {
             return Err(Refusal::Unknown(format!("a file is larger than {} MiB", MOST_BYTES >> 20)));
         }
         if size != stored.size && size.max(stored.size) > MOST_TO_EXPLAIN {
-            // A pointer is small whatever it points to.
+            // A pointer is small, whatever it points to.
             let is_pointer =
                 size <= LONGEST_POINTER && is_pointer(self.repository.find_blob(self.id)?.content(), stored);
             return Ok(Some(if is_pointer { GitHow::LfsPointer } else { GitHow::Content }));
@@ -357,16 +357,16 @@ impl Blob {
             return Ok(Some(GitHow::LfsPointer));
         }
         let is_small = size.max(stored.size) <= MOST_TO_EXPLAIN;
-        // That it differs is known; only how is told by the bytes, if they can be read.
+        // It certainly differs; its content, if readable, only tells how.
         let ends_only = is_small && read(stored).is_ok_and(|stored| one_line_end(&stored) == one_line_end(bytes));
         Ok(Some(if ends_only { GitHow::LineEnds } else { GitHow::Content }))
     }
 }
 
-/// Bytes of a Git LFS pointer at most, by its specification.
+/// Maximum size of a Git LFS pointer in bytes, from its specification.
 const LONGEST_POINTER: u64 = 1024;
 
-/// Whether these bytes are a Git LFS pointer to the stored file: it names content by SHA-256 too.
+/// Whether these bytes are a Git LFS pointer to the stored file, which is also identified by SHA-256.
 fn is_pointer(bytes: &[u8], stored: &FileEntry) -> bool {
     let text = std::str::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= LONGEST_POINTER);
     let names = |text: &str| text.lines().any(|line| line == format!("oid sha256:{}", stored.digest));
@@ -379,7 +379,7 @@ fn one_line_end(bytes: &[u8]) -> Vec<u8> {
     (0..bytes.len()).filter(is_kept).map(|at| bytes[at]).collect()
 }
 
-/// The file that a link leads to within its commit; `None` where it leads out of it, to nothing or to a folder.
+/// The file that a link points to within its commit; `None` if it points out of the commit, to nothing or to a folder.
 fn followed(
     repository: &Rc<Repository>,
     tree: Oid,
@@ -387,7 +387,7 @@ fn followed(
     at: &str,
     link: Oid,
 ) -> std::result::Result<Option<Blob>, Refusal> {
-    // Links may lead beside the folder, so they are followed from the top of the commit; those of a submodule from its own.
+    // Links may point outside the folder, so they are followed from the root of the commit; those of a submodule from its own root.
     let is_own = Rc::ptr_eq(repository, &place.repository);
     let root = if is_own { repository.find_commit(place.commit)?.tree_id() } else { tree };
     let mut at = if is_own && !place.path.is_empty() { format!("{}/{at}", place.path) } else { at.to_owned() };
@@ -405,7 +405,7 @@ fn followed(
     Ok(None)
 }
 
-/// Where a link at `at` leads, within the repository; `None` beyond it.
+/// The target of a link at `at`, within the repository; `None` if it is outside.
 fn joined(at: &str, target: &str) -> Option<String> {
     if target.starts_with('/') {
         return None;
@@ -424,8 +424,8 @@ fn joined(at: &str, target: &str) -> Option<String> {
     Some(parts.join("/"))
 }
 
-/// A name as it can be compared and, without the zero byte, shown. The zero byte stands in those that are not UTF-8 or have control
-/// characters: no stored file has such a name.
+/// A name in comparable form which, without its zero byte, can be shown. Names that are not UTF-8 or have control characters get a zero
+/// byte: no stored file has such a name.
 fn shown(name: &[u8]) -> String {
     match std::str::from_utf8(name) {
         Ok(name) if !name.chars().any(char::is_control) => name.to_owned(),

@@ -1,4 +1,4 @@
-//! Whether a glob fits any file that there is, and which one would.
+//! Whether a glob matches any existing file, and which glob would.
 
 use std::collections::BTreeSet;
 
@@ -6,24 +6,24 @@ use repos::tree::{KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
 use specs::{FilePath, Glob};
 
-/// This many files are looked at before nothing is said: a warning is not worth a scan of millions.
+/// Maximum number of files examined before giving up: a warning is not worth scanning millions.
 const LOOKED_AT: usize = 100_000;
-/// This many files of a tree serve as examples of what a glob could look like.
+/// Number of files in a tree used as examples for suggested globs.
 const EXAMPLES: usize = 200;
 
-/// Whether a glob fits files.
+/// Whether a glob matches files.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// It fits, or there are no files, or too many to tell.
+    /// It matches, or there are no files, or too many to tell.
     Fits,
-    /// It fits none.
+    /// It matches none.
     Nothing {
-        /// One that fits and looks most like it.
+        /// The most similar glob that matches.
         nearest: Option<String>,
     },
 }
 
-/// Looks for the first path of `tree` that `glob` matches.
+/// Searches for the first path in `tree` that `glob` matches.
 pub(super) fn fit(store: &Store, tree: Tree, glob: &Glob) -> Result<Fit, RepoError> {
     if tree == Tree::empty() || glob.is_root() {
         return Ok(Fit::Fits);
@@ -55,7 +55,7 @@ fn nearest(store: &Store, tree: Tree, glob: &Glob) -> Result<Option<String>, Rep
     Ok(near.or_else(|| candidates.first().map(String::as_str)).map(str::to_owned))
 }
 
-/// Globs that a person would write for a path: `/cam7/a.jpg` gives `/*/*`, `/*/*.jpg`, `/cam7/*`, `/cam7/*.jpg`.
+/// Globs that a user would write for a path: `/cam7/a.jpg` gives `/*/*`, `/*/*.jpg`, `/cam7/*`, `/cam7/*.jpg`.
 fn shapes(path: &FilePath) -> Vec<String> {
     let stars = "/*".repeat(path.as_str().matches('/').count() - 1);
     let directory = path.parent().filter(|parent| !parent.is_root()).map_or(String::new(), |parent| parent.to_string());

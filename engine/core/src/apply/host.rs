@@ -1,4 +1,4 @@
-//! Host files that a command names, under the process executor: no image holds them, so they enter the transform by digest.
+//! Host files named in a command, under the process executor: no image contains them, so their digests are part of the transform.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,12 +10,12 @@ use repos::documents::Host;
 use repos::hash::Hasher;
 use specs::Digest;
 
-/// What the process executor shows of this host to every command.
+/// The parts of this host that the process executor shows to every command.
 const SHOWN: [&str; 7] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc"];
-/// What ends a path in a command line, beside white space.
+/// Characters that end a path in a command line, besides white space.
 const ENDS: &[char] = &['\'', '"', '(', ')', ';', '|', '&', '<', '>', '=', '$', '`', ',', '{', '}'];
 
-/// This machine, named as images name theirs.
+/// This machine, described as in an image.
 pub(super) fn this_host() -> Host {
     let architecture = match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -25,8 +25,8 @@ pub(super) fn this_host() -> Host {
     Host { os: std::env::consts::OS.to_owned(), architecture: architecture.to_owned() }
 }
 
-/// Digests of the files, below what every command sees or below `more`, that the words of a command name by an absolute path. Files that a command could not read
-/// either are left out, as is what is not a file.
+/// Digests of the files that the words of a command name by an absolute path, below what every command sees or below `more`. Files that a
+/// command could not read either are left out, and so is anything that is not a file.
 pub(super) fn named_files<'a>(
     words: impl IntoIterator<Item = &'a String>,
     more: &[PathBuf],

@@ -1,4 +1,4 @@
-//! Images: found, pulled if missing, and pinned by what they are.
+//! Images: found, pulled if missing, and pinned by their identity.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,9 +15,9 @@ use sandbox::{ExecError, Executor, ExecutorKind, Image, OnPull};
 /// A pinned image.
 #[derive(Debug, Clone)]
 pub(super) struct Pinned {
-    /// For the version's document.
+    /// The stamp for the version document.
     pub(super) stamp: ImageStamp,
-    /// What it executes when nothing else is said.
+    /// What it executes by default.
     pub(super) entrypoint: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ fn reference_of<'a>(spec: &'a PipelineSpec, settings: &'a Settings) -> Option<&'
     spec.transform.image.as_deref().or(settings.default_image.as_deref())
 }
 
-/// Finds each distinct image once. An image without anything to execute is an error of the specs that rely on it.
+/// Finds each distinct image once. An image without anything to execute is an error in the specs that rely on it.
 pub(super) async fn resolve(
     executor: &dyn Executor,
     settings: &Settings,
@@ -82,7 +82,7 @@ pub(super) async fn resolve(
 struct NotFound(BTreeMap<String, (ExecError, Vec<String>)>);
 
 impl NotFound {
-    /// Whether an image was missed already; then it is missed here too.
+    /// Whether an image is already known to be missing; then this place is added.
     fn has(&mut self, reference: &str, parsed: &Parsed) -> bool {
         let known = self.0.get_mut(reference);
         known.map(|(_, places)| places.push(place_of(parsed))).is_some()
@@ -107,7 +107,7 @@ fn place_of(parsed: &Parsed) -> String {
     format!("{}:{}", parsed.file, parsed.places.image.unwrap_or(parsed.places.transform))
 }
 
-/// What the code of a spec would hide in its sandbox: files of the image, or of the host where there are no images.
+/// What the code of a spec would hide in its sandbox: files of the image, or of the host if there are no images.
 pub(super) async fn code_in_the_way(
     executor: &dyn Executor,
     spec: &PipelineSpec,

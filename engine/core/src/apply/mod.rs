@@ -1,18 +1,18 @@
-//! Apply: from spec files to pipeline versions, and the one run that these cause. All files or none.
+//! Apply: from spec files to pipeline versions, and the one run that they cause. It applies all files or none.
 //!
-//! 1. `checks` says all that is wrong between the specs and the store, each with its place; `branches`, `globs`, `clocks` and `code`
-//!    are parts of it;
-//! 2. `images` finds and pins the images, pulling what is missing;
-//! 3. `code` stores the code folders, and `git` compares what is stored with the commit that is checked out there; `host` digests host
-//!    files that a command names, where no image holds them;
-//! 4. `versions` settles what each pipeline is, and compares it with the version that there is;
-//! 5. `publish` makes all new versions and their jobs happen in one change.
+//! 1. `checks` reports everything that is wrong between the specs and the store, each with its position; `branches`, `globs`, `clocks` and
+//!    `code` are parts of it;
+//! 2. `images` finds and pins the images, pulling missing ones;
+//! 3. `code` stores the code folders, and `git` compares what is stored with the commit checked out there; `host` computes digests of host
+//!    files named in a command, if no image contains them;
+//! 4. `versions` determines each pipeline's version, and compares it with the existing one;
+//! 5. `publish` makes all new versions and their jobs take effect in one change.
 //!
-//! Reading and storing happen without the store's lock; only the last step takes it, and is repeated when somebody was quicker.
-//! `drift` tells later whether the files are still what was applied.
-//! `operate` is what people do to pipelines and jobs that are there: stop, start, delete, rerun, retry; `rollback` makes a pipeline again
-//! what it was.
-//! Not here: what is wrong with a spec in itself (`specs`), what the jobs then do (`plan`).
+//! Reading and storing happen without the store's lock; only the last step takes it, and is retried if another change came first. Later,
+//! `drift` tells whether the files still match what was applied.
+//! `operate` has the operations on existing pipelines and jobs: stop, start, delete, rerun, retry; `rollback` restores an earlier version
+//! of a pipeline.
+//! Not here: what is wrong with a spec itself (`specs`), what the jobs then do (`plan`).
 
 mod branches;
 mod checks;
@@ -60,20 +60,20 @@ use sandbox::{Executor, OnPull};
 /// The folder of each spec file, by the file's name in the diagnostics.
 pub type SpecSources = BTreeMap<String, PathBuf>;
 
-/// What is to be applied.
+/// A request to apply specs.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// The specs, and what is wrong with them in themselves.
+    /// The specs, and what is wrong with them on their own.
     pub set: &'a SpecSet,
     /// Where they came from.
     pub sources: &'a SpecSources,
-    /// By whom.
+    /// Who applies them.
     pub by: &'a Actor,
-    /// Whether only to tell what would happen. Nothing is published then; images are still pulled, code still stored.
+    /// Whether to only report what would happen. Nothing is published then; images are still pulled, code is still stored.
     pub dry: bool,
-    /// Told of pulls.
+    /// Called during pulls.
     pub on_pull: OnPull<'a>,
-    /// Told what will happen before anything does; not of an apply that changes nothing, nor of a dry one.
+    /// Called with what will happen, before anything does; not called if nothing changes, nor for a dry run.
     pub announce: &'a (dyn Fn(&Applied) + Send + Sync),
 }
 
@@ -90,34 +90,34 @@ impl std::fmt::Debug for Request<'_> {
 /// What an apply did, or would do.
 #[derive(Debug, Clone, Serialize)]
 pub struct Applied {
-    /// The run; `None` when no pipeline has a new version, and in a dry apply.
+    /// The run; `None` if no pipeline has a new version, and for a dry run.
     pub run: Option<RunId>,
     /// The pipelines, in the order of files and documents.
     pub pipelines: Vec<AppliedPipeline>,
-    /// The pipelines that get a job, in the order in which data flows.
+    /// The pipelines that get a job, in the order of data flow.
     pub jobs: Vec<PipelineName>,
-    /// The branches that are made, empty, since an input reads them and nobody has written them: `REPO@BRANCH`.
+    /// The branches created empty, because an input reads them and nothing has written to them: `REPO@BRANCH`.
     pub branches: Vec<String>,
     /// The jobs of older versions that are killed, `PIPELINE@RUN`.
     pub kills: Vec<String>,
-    /// What is worth knowing.
+    /// Warnings.
     #[serde(skip)]
     pub warnings: Vec<Diagnostic>,
-    /// All pipelines as they are after it.
+    /// All pipelines as they are afterwards.
     #[serde(skip)]
     pub graph: Graph,
 }
 
-/// What became of one spec.
+/// The result for one spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AppliedPipeline {
     /// The pipeline.
     pub name: PipelineName,
-    /// Its version now.
+    /// Its current version.
     pub version: u32,
-    /// Whether that is a new one.
+    /// Whether that version is new.
     pub state: AppliedState,
-    /// What differs from the version before, such as `image` or `cmd`; empty for a new or unchanged pipeline.
+    /// What differs from the previous version, such as `image` or `cmd`; empty for a new or unchanged pipeline.
     pub why: Vec<String>,
 }
 
@@ -129,7 +129,7 @@ pub enum AppliedState {
     Created,
     /// It has a new version.
     Updated,
-    /// Spec, image, code and settings are those of its present version.
+    /// Spec, image, code and settings equal those of its current version.
     Unchanged,
 }
 
@@ -152,9 +152,9 @@ pub async fn apply_with_own(store: &Store, executors: &Executors, request: Reque
     Ok((applied, settled))
 }
 
-/// Applies specs: makes each pipeline what its spec says, and causes one run on the present data.
+/// Applies specs: brings each pipeline in line with its spec, and causes one run on the current data.
 ///
-/// `Specs` names everything that is wrong; `Conflict` when nothing is but that a name is held by a user's repository.
+/// `Specs` reports everything that is wrong; `Conflict` if the only problem is that a user's repository has the name.
 pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>) -> Result<Applied> {
     let kind = executor.kind();
     let settings = Settings::of(store)?;
@@ -189,7 +189,7 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
         in_background(move || {
             let why = publish::Why { kind: CauseKind::Apply, by: &by, dry, message: None };
             publish::publish(&scope.store, &prepared, &why, |graph| {
-                // Others may have applied or deleted something since the first look.
+                // Something may have been applied or deleted since the first check.
                 checks::diagnose(&scope, graph, &specs)?.refuse(files)
             })
         })
@@ -216,7 +216,7 @@ impl Applied {
     }
 }
 
-/// Checks specs without a store: all that is wrong with them in themselves and with their code folders. Returns the warnings.
+/// Checks specs without a store: everything that is wrong with them on their own and with their code folders. Returns the warnings.
 pub fn check(set: &SpecSet, sources: &SpecSources) -> Result<Vec<Diagnostic>> {
     let mut findings = Findings::of(set);
     code::folders(&set.specs, sources, &mut findings.diagnostics);
@@ -224,8 +224,8 @@ pub fn check(set: &SpecSet, sources: &SpecSources) -> Result<Vec<Diagnostic>> {
     Ok(findings.diagnostics)
 }
 
-/// Makes new versions of all pipelines that were made for another executor than the store uses now. Specs and code stay as they are
-/// stored. `None` when there are none.
+/// Creates new versions of all pipelines made for another executor than the store uses now. Specs and code stay as stored. `None` if there
+/// are none.
 pub async fn refresh_versions(
     store: &Store,
     executor: &dyn Executor,
@@ -269,7 +269,7 @@ fn prepare(
     Ok(prepared)
 }
 
-/// Runs synchronous work of the store where it does not hold up others.
+/// Runs synchronous store operations where they do not block others.
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| EngineError::Stopped(error.to_string()))?

@@ -1,4 +1,4 @@
-//! What people do to pipelines and jobs that are there.
+//! Operations on existing pipelines and jobs.
 
 use std::collections::BTreeSet;
 
@@ -19,12 +19,12 @@ use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::scheduler::Engine;
 use crate::triggers;
 
-/// What a pipeline may take with it when it is deleted.
+/// What happens to a pipeline's data when it is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Data {
-    /// Its output repository stays, as a user's, and its ticks as they are.
+    /// Its output repository stays and becomes a user repository; its ticks stay unchanged.
     Stays,
-    /// Its output repository is deleted, and its ticks if nothing else reads them.
+    /// Its output repository is deleted, and so are its ticks if nothing else reads them.
     Goes,
 }
 
@@ -54,7 +54,7 @@ fn ensure_unread(graph: &Graph, name: &PipelineName) -> Result<()> {
     Err(EngineError::InUse { what: format!("pipeline `{name}`"), by: readers.join(", ") })
 }
 
-/// Deletes a pipeline whose output no other reads. Its open jobs are killed.
+/// Deletes a pipeline whose output no other pipeline reads. Its open jobs are killed.
 pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &Actor) -> Result<()> {
     retry_on_conflict(store, || {
         store.pipeline(name)?;
@@ -82,14 +82,14 @@ fn readers(graph: &Graph, name: &PipelineName, repo: &RepoName) -> Vec<PipelineN
     readers.map(|pipeline| pipeline.name().clone()).collect()
 }
 
-/// The entries that end all jobs of a pipeline that have not ended.
+/// The entries that end all open jobs of a pipeline.
 fn kill_all(store: &Store, name: &PipelineName, reason: &str) -> Result<Vec<Entry>> {
     let open = store.open_jobs()?.into_iter().filter(|job| job.pipeline == *name);
     open.map(|job| killed(store, &job, reason.to_owned())).collect()
 }
 
-/// Stops a pipeline: it gets no job until it is started, and those that have not ended are killed. How many these are; `None` when it is
-/// stopped already.
+/// Stops a pipeline: it gets no jobs until it is started, and its open jobs are killed. Returns their number; `None` if it is already
+/// stopped.
 pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<Option<u64>> {
     retry_on_conflict(store, || {
         if store.pipeline(name)?.is_stopped() {
@@ -104,7 +104,7 @@ pub fn stop_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<O
     })
 }
 
-/// Starts a stopped pipeline: one run on the newest heads catches up. `None` when it is not stopped.
+/// Starts a stopped pipeline: one run on the newest heads catches up. `None` if it is not stopped.
 pub fn start_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<Option<RunId>> {
     let run = new_run();
     retry_on_conflict(store, || {
@@ -122,10 +122,11 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<
     })
 }
 
-/// Runs a pipeline and all below it again on the data that there is. Its refs name the pipeline, and its newest job's run if any.
+/// Runs a pipeline and everything downstream again on the current data. The run's refs name the pipeline, and its newest job's run if there
+/// is one.
 ///
-/// With `input` only the datums that read a path that it matches are executed again, and the refs name it as `PIPELINE:GLOB`; `NotFound`
-/// when it matches nothing at the present heads.
+/// With `input`, only the datums that read a path matching it are executed again, and the refs name it as `PIPELINE:GLOB`; `NotFound` if it
+/// matches nothing at the current heads.
 pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &Actor) -> Result<RunId> {
     let pipeline = Pipeline::load(store, &store.pipeline(name)?)?;
     let before = store.newest_job(name)?;
@@ -148,8 +149,8 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &Acto
     again(store, name, format!("{name}:{glob}"), by, CauseKind::Rerun, before.as_ref(), None)
 }
 
-/// Tries a pipeline's newest job again, and all below it: a new run that names the old one and takes the newest inputs. `skip_failed`
-/// says why it continues without the datums that failed in the old job: in that one job they are recovered.
+/// Retries a pipeline's newest job, and everything downstream: a new run that names the old one and uses the newest inputs. `skip_failed`
+/// is the reason why it continues without the datums that failed in the old job: in the new job they count as recovered.
 pub fn retry(store: &Store, job: &JobRow, by: &Actor, skip_failed: Option<&str>) -> Result<RunId> {
     find_retry(store, job)?;
     if skip_failed.is_some() && failed_results(store, job)?.is_empty() {
@@ -160,7 +161,7 @@ pub fn retry(store: &Store, job: &JobRow, by: &Actor, skip_failed: Option<&str>)
     again(store, &job.pipeline, job.pipeline.to_string(), by, CauseKind::Retry, Some(job), skip_failed)
 }
 
-/// Refuses a retry of any but the pipeline's newest job, and of one that has not ended.
+/// Refuses a retry of any but the pipeline's newest job, and of an open one.
 pub fn find_retry(store: &Store, job: &JobRow) -> Result<()> {
     let pipeline = &job.pipeline;
     store.pipeline(pipeline)?;
@@ -225,8 +226,8 @@ pub fn stop_jobs(store: &Store, engine: Option<&Engine>, jobs: &[JobRow], by: &A
     Ok(())
 }
 
-/// Ends a job that no living engine runs, as killed for this reason; false when it has ended already. A running one is the engine's to
-/// stop.
+/// Ends a job that no live engine runs, as killed for this reason; false if it has already ended. A running job must be stopped by its
+/// engine.
 pub fn stop_job(store: &Store, job: &JobRow, reason: &str) -> Result<bool> {
     retry_on_conflict(store, || {
         if store.job(job.order, &job.pipeline)?.is_none_or(|now| now.sealed.is_some()) {

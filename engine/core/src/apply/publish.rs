@@ -1,4 +1,4 @@
-//! The last step of an apply: new versions, killed jobs and the run in one change.
+//! The last step of an apply: new versions, killed jobs and the run, in one change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::live::job_id;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::triggers;
 
-/// Why, by whom, and whether in earnest.
+/// Why and by whom.
 pub(super) struct Why<'a> {
     pub(super) kind: CauseKind,
     pub(super) by: &'a Actor,
     pub(super) dry: bool,
-    /// In words, if there are any.
+    /// The reason as text, if any.
     pub(super) message: Option<String>,
 }
 
-/// Makes the pipelines what they were prepared to be. `recheck` looks at the graph that the change is made on.
+/// Publishes the prepared pipelines. `recheck` checks the graph on which the change is made.
 pub(super) fn publish(
     store: &Store,
     prepared: &[Prepared],
@@ -79,7 +79,7 @@ pub(super) fn publish(
     })
 }
 
-/// Puts the new versions into the graph, and tells which are new.
+/// Adds the new versions to the graph, and reports which are new.
 fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> Result<Vec<AppliedPipeline>> {
     let mut pipelines = Vec::with_capacity(prepared.len());
     for new in prepared {
@@ -92,7 +92,7 @@ fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> R
             continue;
         }
         let known = store.pipeline_versions(&name)?;
-        // Numbers continue after a delete: a version's number never means two things. One that was tried keeps its number.
+        // Numbers continue after a delete: a version number never means two different versions. A tried version keeps its number.
         let next = known.last().map_or(0, |row| row.version) + 1;
         let newest = present.map_or(u32::MAX, |present| present.version.version);
         let mut version = next;
@@ -110,7 +110,7 @@ fn number_versions(store: &Store, graph: &mut Graph, prepared: &[Prepared]) -> R
     Ok(pipelines)
 }
 
-/// The entries that make the new versions, with the repositories that they need.
+/// The entries for the new versions, with the repositories that they need.
 fn versions(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for name in changed {
@@ -127,7 +127,7 @@ fn versions(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> R
     Ok(entries)
 }
 
-/// Branches of triggers that the new versions do not have any more.
+/// Deletions of trigger branches that the new versions no longer have.
 fn given_up(store: &Store, before: &Graph, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for old in changed.iter().filter_map(|name| before.pipelines.get(name)) {
@@ -137,7 +137,7 @@ fn given_up(store: &Store, before: &Graph, graph: &Graph, changed: &BTreeSet<Pip
     Ok(entries)
 }
 
-/// The entries that delete the branches of a pipeline's triggers, but for those that are kept.
+/// The entries that delete the branches of a pipeline's triggers, except those in `kept`.
 pub(super) fn trigger_branches(store: &Store, pipeline: &Pipeline, kept: &BTreeSet<BranchOf>) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     for (repo, branch) in pipeline.triggers().into_iter().map(|trigger| trigger.branch) {
@@ -148,7 +148,7 @@ pub(super) fn trigger_branches(store: &Store, pipeline: &Pipeline, kept: &BTreeS
     Ok(entries)
 }
 
-/// The branches of outputs, clocks and triggers: those that do not exist yet, and those that triggers move at once.
+/// The branches of outputs, cron inputs and triggers: those that do not exist yet, and those that triggers move immediately.
 fn branches(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> Result<Vec<Move>> {
     let mut moves = Vec::new();
     for name in changed {
@@ -161,7 +161,7 @@ fn branches(store: &Store, graph: &Graph, changed: &BTreeSet<PipelineName>) -> R
         }
         let triggers = triggers::first_heads(store, pipeline, store.clock().now())?;
         let stopped = graph.stopped.contains(name);
-        // A stopped pipeline takes nothing; its branches are there for when it starts.
+        // A stopped pipeline reads nothing; its branches are created for when it starts.
         moves.extend(triggers.into_iter().filter_map(|moved| match (stopped, moved.from) {
             (false, _) => Some(moved),
             (true, None) => Some(Move { to: None, ..moved }),

@@ -1,5 +1,5 @@
-//! Rollback: a pipeline becomes again what it was in an earlier version, under a new number. Nothing is pulled, no code is read again; what
-//! that version computed is in the cache.
+//! Rollback: a pipeline returns to an earlier version, under a new number. Nothing is pulled, no code is read again; what that version
+//! computed is in the cache.
 
 use repos::Store;
 use repos::documents::{SpecDocument, VersionDocument};
@@ -13,9 +13,9 @@ use super::versions::{Prepared, Settings};
 use crate::error::{EngineError, Result};
 use crate::run::Actor;
 
-/// Makes a pipeline what it was in `version`; `message` says why.
+/// Restores `version` of a pipeline; `message` says why.
 ///
-/// `Specs` names all that does not fit any more, such as a repository that is gone. Nothing happens when it is that already.
+/// `Specs` reports everything that no longer fits, such as a missing repository. Nothing happens if the pipeline is already the same.
 pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &Actor, message: &str) -> Result<Applied> {
     store.pipeline(name)?;
     let row = store.pipeline_version(name, version)?.ok_or_else(|| EngineError::NotFound {

@@ -1,4 +1,4 @@
-//! What a pipeline is in one version, and what differs from the version before.
+//! The content of a pipeline version, and its differences from the previous one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ use crate::executors::default_network;
 use crate::executors::readable_paths;
 use crate::graph::Pipeline;
 
-/// The settings that an apply reads and a version keeps.
+/// The settings that an apply reads and a version stores.
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     pub(super) default_branch: BranchName,
@@ -36,7 +36,7 @@ impl Settings {
     }
 }
 
-/// A pipeline as it is to be; its number is given when it is published.
+/// A pipeline version to be published, which assigns its number.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
     pub(super) spec: PipelineSpec,
@@ -50,7 +50,7 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Settles what a new spec is; stores spec and transform.
+    /// Prepares a new spec; stores spec and transform.
     pub(super) fn of(
         scope: &Scope,
         spec: PipelineSpec,
@@ -62,7 +62,7 @@ impl Prepared {
         Self::settle(&scope.store, spec, scope.kind, image, code, network, default_branch)
     }
 
-    /// Settles what a pipeline's present version is under another executor.
+    /// Prepares a pipeline's current version for another executor.
     pub(super) fn again(
         store: &Store,
         pipeline: &Pipeline,
@@ -89,7 +89,7 @@ impl Prepared {
         Self::settle(store, pipeline.spec.clone(), executor, image, code, old.network, branch)
     }
 
-    /// A version that there was, with its spec as it is read today.
+    /// An earlier version, with its spec as parsed today.
     pub(super) fn of_version(version: &VersionDocument, spec: PipelineSpec) -> Self {
         Self {
             spec,
@@ -152,13 +152,13 @@ impl Prepared {
         }
     }
 
-    /// What differs from the present version.
+    /// The differences from the current version.
     pub(super) fn differences(&self, store: &Store, present: &Pipeline) -> Result<Vec<String>> {
         differences(store, &present.version, &self.document(present.version.version))
     }
 }
 
-/// What differs between two versions, in the words of spec and transform; nothing when they are the same. Another git commit, image id or
+/// The differences between two versions, in terms of spec and transform; empty if they are the same. Another git commit, image id or
 /// registry digest with the same content is not a difference.
 pub fn differences(store: &Store, old: &VersionDocument, new: &VersionDocument) -> Result<Vec<String>> {
     let mut why = BTreeSet::new();
@@ -170,7 +170,7 @@ pub fn differences(store: &Store, old: &VersionDocument, new: &VersionDocument) 
         let [SpecDocument(before), SpecDocument(after)] = [store.document(&old.spec)?, store.document(&new.spec)?];
         why.extend(fields_that_differ(&before, &after).into_iter().filter(|field| field != "transform"));
         let within = fields_that_differ(&before["transform"], &after["transform"]);
-        // The reference of an image or the path of the code can differ while what they name does not.
+        // The reference of an image or the path of the code can differ although the content is the same.
         let within = within.into_iter().filter(|field| !why.contains(field)).map(|field| match field.as_str() {
             "image" => "image reference".to_owned(),
             "code" => "code path".to_owned(),

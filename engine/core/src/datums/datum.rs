@@ -1,4 +1,4 @@
-//! What a datum is before anything is known of its recipe: a key and a list of arms.
+//! A datum before its recipe is known: a key and a list of matches.
 
 use specs::FilePath;
 
@@ -11,17 +11,17 @@ pub struct InputMatch {
     pub leaf: usize,
     /// The path that its glob matched.
     pub path: FilePath,
-    /// What is there.
+    /// What is at this path.
     pub matched: Match,
-    /// The key of the join or group that the leaf is in; of several the outermost one's.
+    /// The key of the join or group that the leaf is in; of several, that of the outermost one.
     pub key: Option<String>,
 }
 
 /// The files that one execution of user code sees.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Datum {
-    /// Its place in the map of datums.
+    /// Its key in the datums map.
     pub(crate) key: DatumKey,
-    /// In spec order; of a group those of one leaf by path.
+    /// In spec order; within a group, those of one leaf by path.
     pub(crate) inputs: Vec<InputMatch>,
 }

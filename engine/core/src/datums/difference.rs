@@ -1,8 +1,8 @@
-//! The datums that differ between two moments, without a look at the others.
+//! The datums that differ between two moments, computed without visiting the others.
 //!
-//! What changed of a leaf, the difference of its trees tells. A union's touched datums are those of its arms; a cross's every combination
-//! with a touched one. A join or group takes the keys of its arms' touched datums, old and new, makes the datums of these keys on both
-//! sides, and drops what is the same on both.
+//! The difference of its trees shows what changed in a leaf. The touched datums of a union are those of its inputs; of a cross, every
+//! combination with a touched one. A join or group takes the keys of its inputs' touched datums, old and new, builds the datums of these
+//! keys on both sides, and drops what is the same on both.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -23,12 +23,12 @@ pub(crate) struct Difference<'a> {
     changes: &'a [Changes],
 }
 
-/// What changed of the leaves of joins and groups, by leaf; of the others nothing is held.
+/// The changes in the leaves of joins and groups, by leaf; changes in other leaves are not held.
 #[derive(Debug)]
 pub(crate) struct KeyedChanges(Vec<Changes>);
 
 impl KeyedChanges {
-    /// Between the trees of the leaves; `None` when there are more than `most`.
+    /// The changes between the trees of the leaves; `None` if there are more than `most`.
     pub(crate) fn new(
         store: &Store,
         shape: &Shape,
@@ -53,13 +53,13 @@ impl KeyedChanges {
         Ok((count <= most).then_some(Self(all)))
     }
 
-    /// What becomes of the rows of members.
+    /// How the member rows change.
     pub(crate) fn rows(&self) -> MemberRows {
         MemberRows::of_changes(&self.0)
     }
 }
 
-/// The changed matches of a leaf. One outside the recipe changes nothing as long as it is there.
+/// The changed matches of a leaf. A match outside the recipe counts as unchanged as long as it exists.
 fn visit_leaf(
     store: &Store,
     shape: &Shape,
@@ -75,7 +75,7 @@ fn visit_leaf(
 }
 
 impl<'a> Difference<'a> {
-    /// From the old trees of the leaves, in which `base` is the map of datums, to the new ones.
+    /// From the old trees of the leaves, with `base` as their datums map, to the new ones.
     pub(crate) fn new(
         store: &'a Store,
         shape: &'a Shape,
@@ -89,12 +89,12 @@ impl<'a> Difference<'a> {
         Self { old, new, changes }
     }
 
-    /// Hands over the touched datums: those that there are now (new or changed), and those that there were (gone or changed).
+    /// Visits the touched datums: those that exist now (new or changed), and those that existed before (removed or changed).
     pub(crate) fn touched(&self, now: &mut Visit<'_>, before: &mut Visit<'_>) -> Result<(), RepoError> {
         self.touched_of(&self.new.shape.root, now, before)
     }
 
-    /// The datum of a key as it is now.
+    /// The current datum of a key.
     pub(crate) fn datum(&self, key: &DatumKey) -> Result<Option<Datum>, RepoError> {
         let parts = key.parts().unwrap_or_default();
         self.new.by_key(&self.new.shape.root, &mut parts.as_slice())
@@ -178,8 +178,8 @@ impl<'a> Difference<'a> {
         }
     }
 
-    /// Whether two datums of one key would be executed alike. Inputs outside the recipe may come and go, unless a key further up is made
-    /// of them.
+    /// Whether two datums with the same key would be executed alike. Inputs outside the recipe may appear and disappear, unless they
+    /// contribute to a key further up.
     fn is_same(&self, keyed: &KeyedNode, was: &Datum, is: &Datum) -> bool {
         let leaves = &self.new.shape.leaves;
         let counts = |datum: &'_ Datum| {
@@ -199,7 +199,7 @@ fn into(list: &mut DatumList) -> impl FnMut(Datum) -> Result<(), RepoError> + '_
     }
 }
 
-/// Every combination of a cross with a touched datum in it.
+/// Every combination of a cross that contains a touched datum.
 pub(super) fn combinations(
     view: &View<'_>,
     inputs: &[Node],
@@ -214,7 +214,7 @@ pub(super) fn combinations(
             if number == at {
                 return Source::These(&touched[at]);
             }
-            // Combinations with a touched datum of an earlier arm were made when that arm was at hand.
+            // Combinations with a touched datum of an earlier input were already visited for that input.
             Source::All(input, made.get(number).filter(|_| number < at))
         };
         let sources: Vec<Source<'_>> = inputs.iter().enumerate().map(source).collect();
@@ -223,7 +223,7 @@ pub(super) fn combinations(
     Ok(())
 }
 
-/// The datums of each arm that have one of the keys, sorted by key.
+/// The datums of each input that have one of the keys, sorted by key.
 pub(super) fn restricted(
     view: &View<'_>,
     keyed: &KeyedNode,

@@ -1,4 +1,4 @@
-//! A datum's place in the map of datums, and the other keys of that map.
+//! A datum's key in the datums map, and the other keys of that map.
 
 /// First bytes of the keys of the datums map.
 pub use repos::documents::datums as prefix;
@@ -6,15 +6,15 @@ use specs::{FilePath, MAX_PATH_BYTES};
 
 use super::InputMatch;
 
-/// Which paths of which inputs: (leaf number in the spec, matched path) for each arm, in spec order; for a group (number of its first
-/// leaf, key of the group) in place of all arms below it.
+/// Which paths of which inputs: (leaf number in the spec, matched path) for each input, in spec order; for a group, (number of its first
+/// leaf, key of the group) in place of all inputs below it.
 ///
-/// Shape, in maps: for each part the leaf number (u16), the length of the text in bytes (u16), big-endian both, and the text.
+/// Shape, in maps: for each part the leaf number (u16), the length of the text in bytes (u16), both big-endian, and the text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct DatumKey(Vec<u8>);
 
 impl DatumKey {
-    /// The key of one arm.
+    /// The key of a single match.
     pub(super) fn of_path(leaf: usize, path: &FilePath) -> Self {
         let mut key = Self::default();
         key.push(leaf, path.as_str());
@@ -32,12 +32,13 @@ impl DatumKey {
         push_part(&mut self.0, leaf, text);
     }
 
-    /// Appends the parts of a datum whose arms come after these.
+    /// Appends the parts of a datum whose inputs follow these.
     pub(super) fn extend(&mut self, other: &Self) {
         self.0.extend_from_slice(&other.0);
     }
 
-    /// Leaf number and text of each part: a path, or the key of the group that begins with that leaf. `None` when the bytes are no key.
+    /// Leaf number and text of each part: a path, or the key of the group that begins with that leaf. `None` if the bytes are not a valid
+    /// key.
     pub fn parts(&self) -> Option<Vec<(usize, &str)>> {
         let mut rest = self.0.as_slice();
         let mut parts = Vec::new();
@@ -58,7 +59,7 @@ impl DatumKey {
         Self(bytes.to_vec())
     }
 
-    /// Its key in the map of datums, below one of the prefixes.
+    /// Its key in the datums map, with one of the prefixes.
     pub fn below(&self, prefix: u8) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.0.len() + 1);
         bytes.push(prefix);
@@ -66,7 +67,7 @@ impl DatumKey {
         bytes
     }
 
-    /// From a key of the map of datums, without its prefix.
+    /// From a key of the datums map, without its prefix.
     pub fn from_map(key: &[u8]) -> Self {
         Self::from_bytes(key.get(1..).unwrap_or_default())
     }
@@ -80,7 +81,7 @@ fn push_part(bytes: &mut Vec<u8>, leaf: usize, text: &str) {
     bytes.extend_from_slice(text.as_bytes());
 }
 
-/// The key in the map of datums of a path that a leaf of a join or group matches; without a path, what all of its key begin with.
+/// The key in the datums map for a path that a leaf of a join or group matches; without a path, the common prefix for its key.
 pub(super) fn member_row(leaf: usize, key: &str, path: &str) -> Vec<u8> {
     let mut bytes = vec![prefix::MEMBER];
     push_part(&mut bytes, leaf, key);
@@ -88,15 +89,15 @@ pub(super) fn member_row(leaf: usize, key: &str, path: &str) -> Vec<u8> {
     bytes
 }
 
-/// A join or group key in at most 4,096 bytes: a longer one is named by its SHA-256.
+/// A join or group key of at most 4,096 bytes: a longer one is replaced by its SHA-256.
 pub(super) fn bounded(key: String) -> String {
     if key.len() <= MAX_PATH_BYTES { key } else { format!("{LONG}{}", repos::hash::digest_of(key.as_bytes())) }
 }
 
-/// What a long key begins with.
+/// The prefix of a hashed long key.
 pub(super) const LONG: &str = "sha256:";
 
-/// The key of a join or group, for all arms of its datums.
+/// Sets the key of a join or group on all inputs of its datums.
 pub(super) fn stamp(inputs: &mut [InputMatch], key: &str) {
     for input in inputs {
         input.key = Some(key.to_owned());
@@ -122,7 +123,7 @@ mod tests {
         }
     }
 
-    /// These bytes are stored, and never change.
+    /// These bytes are stored and must never change.
     #[test]
     fn keys_are_what_they_always_were() {
         let mut key = DatumKey::of_path(1, &"/a/é".parse().unwrap());

@@ -7,38 +7,38 @@ use specs::{Digest, FilePath};
 
 use super::{Datum, DatumKey, InputMatch, Match};
 
-/// Records begin a new chunk when the last one has this many bytes, so that what was taken is given back piece by piece.
+/// A new chunk begins when the last one has this many bytes, so that consumed memory is freed piece by piece.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Datums in the order in which they were pushed, packed into about 100 bytes each.
+/// Datums in push order, packed into about 100 bytes each.
 #[derive(Debug, Default)]
 pub struct DatumList {
     chunks: VecDeque<Vec<u8>>,
     len: usize,
 }
 
-/// A packed datum: the text that it may be sorted by, its key, and of each arm leaf number, path, file and key.
+/// A packed datum: its sort text, its key, and for each input leaf number, path, file and key.
 type Record<'a> = (&'a str, &'a [u8], Vec<PackedInput<'a>>);
 type PackedInput<'a> = (u16, &'a str, Option<PackedFile>, Option<&'a str>);
 type PackedFile = ([u8; 32], u64, bool);
 
 impl DatumList {
-    /// How many there are.
+    /// Number of datums.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The datums, unpacked as they are asked for.
+    /// The datums, unpacked lazily.
     pub fn iter(&self) -> Iter<'_> {
         Iter { chunks: self.chunks.iter(), rest: &[] }
     }
 
-    /// Leaves out the datums that `keep` does not name.
+    /// Keeps only the datums that `keep` accepts.
     pub(crate) fn retain(&mut self, keep: impl Fn(&DatumKey) -> bool) {
         let mut kept = Self::default();
         for (key, inputs) in std::mem::take(self).into_iter().filter(|(key, _)| keep(key)) {
@@ -51,7 +51,7 @@ impl DatumList {
         self.push_under("", datum);
     }
 
-    /// Appends a datum that is later found by `text`.
+    /// Appends a datum that can later be found by `text`.
     pub(super) fn push_under(&mut self, text: &str, datum: &Datum) {
         let inputs = datum.inputs.iter().map(pack).collect();
         let record: Record<'_> = (text, datum.key.as_bytes(), inputs);
@@ -63,7 +63,7 @@ impl DatumList {
         self.len += 1;
     }
 
-    /// The same datums in the order of the texts that they were pushed under.
+    /// The same datums, sorted by the texts that they were pushed with.
     pub(super) fn sorted(self) -> SortedList {
         let mut records = Vec::with_capacity(self.len);
         for (number, chunk) in self.chunks.iter().enumerate() {
@@ -80,11 +80,11 @@ impl DatumList {
     }
 }
 
-/// Datums in the order of their texts.
+/// Datums sorted by their texts.
 #[derive(Debug)]
 pub(super) struct SortedList {
     list: DatumList,
-    /// Chunk and offset of each.
+    /// Chunk and offset of each datum.
     records: Vec<(usize, usize)>,
     next: usize,
 }
@@ -95,12 +95,12 @@ impl SortedList {
         postcard::take_from_bytes::<&str>(record).expect("it was packed here").0
     }
 
-    /// The text of the datums that come next.
+    /// The text of the next datums.
     pub(super) fn peek(&self) -> Option<&str> {
         self.records.get(self.next).map(|record| self.text(*record))
     }
 
-    /// The datums of `text`, if they come next.
+    /// The datums of `text`, if they are next.
     pub(super) fn take(&mut self, text: &str) -> Vec<Datum> {
         let mut taken = Vec::new();
         while self.peek() == Some(text) {
@@ -121,7 +121,7 @@ fn pack(input: &InputMatch) -> PackedInput<'_> {
     (leaf, input.path.as_str(), file, input.key.as_deref())
 }
 
-/// The first datum of these bytes, and the bytes after it.
+/// The first datum in these bytes, and the remaining bytes.
 fn unpack(bytes: &[u8]) -> (Datum, &[u8]) {
     let ((_, key, packed), rest): (Record<'_>, _) = postcard::take_from_bytes(bytes).expect("it was packed here");
     let inputs = packed.into_iter().map(|(leaf, path, file, key)| InputMatch {
@@ -135,7 +135,7 @@ fn unpack(bytes: &[u8]) -> (Datum, &[u8]) {
     (Datum { key: DatumKey::from_bytes(key), inputs: inputs.collect() }, rest)
 }
 
-/// Goes through a list that stays.
+/// Iterates over a list by reference.
 #[derive(Debug)]
 pub struct Iter<'a> {
     chunks: std::collections::vec_deque::Iter<'a, Vec<u8>>,
@@ -155,7 +155,7 @@ impl Iterator for Iter<'_> {
     }
 }
 
-/// Takes a list apart; what was taken needs no memory any more.
+/// Consumes a list; memory of consumed parts is freed.
 #[derive(Debug)]
 pub struct IntoIter {
     list: DatumList,

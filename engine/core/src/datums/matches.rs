@@ -1,7 +1,7 @@
 //! Which paths of a commit a glob matches, and which of these changed between two commits.
 //!
-//! Both hand over one match after the other and hold none. In key order all that is below a directory comes in one piece, so a
-//! directory has been seen exactly if it holds the path before.
+//! Both visit one match after another and hold none in memory. In key order everything below a directory is contiguous, so a directory has
+//! been visited exactly if it contains the previous path.
 
 use repos::tree::files::{directory_range, path_of};
 use repos::tree::{Cursor, FileEntry, KeyRange, PathKind, Step, Tree};
@@ -10,31 +10,31 @@ use specs::{FilePath, Glob};
 
 use super::InputMatch;
 
-/// What a matched path is.
+/// What is at a matched path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Match {
     /// One file.
     File(FileEntry),
-    /// A directory: all that is below it.
+    /// A directory: everything below it.
     Directory,
 }
 
-/// A matched path of which something differs between two commits.
+/// A matched path with a difference between two commits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ChangedMatch {
     pub(super) path: FilePath,
-    /// What it was; `None` for a new one.
+    /// The old match; `None` for a new one.
     pub(super) old: Option<Match>,
-    /// What it is; `None` for one that is gone.
+    /// The new match; `None` for a removed one.
     pub(super) new: Option<Match>,
 }
 
-/// What is at `path`, if anything. An empty commit has no root to match.
+/// What is at `path`, if anything. The root of an empty commit does not match.
 pub fn match_at(store: &Store, tree: Tree, path: &FilePath) -> Result<Option<Match>, RepoError> {
     Finder::new(store, tree)?.at(path)
 }
 
-/// Looks up paths; cheap for those that are close to each other.
+/// Looks up paths; cheap for paths close to each other.
 pub(super) struct Finder<'s>(Cursor<'s, FileEntry, Store>);
 
 impl<'s> Finder<'s> {
@@ -58,10 +58,10 @@ impl<'s> Finder<'s> {
     }
 }
 
-/// Hands over a match.
+/// Called with a match.
 pub(super) type VisitMatch<'v> = dyn FnMut(FilePath, Match) -> Result<(), RepoError> + 'v;
 
-/// All paths that `glob` matches. Looks only where the glob's literal beginning leads, and no deeper than its depth.
+/// All paths that `glob` matches. Searches only below the glob's literal prefix, and no deeper than its depth.
 pub(super) fn visit_matches(
     store: &Store,
     tree: Tree,
@@ -95,13 +95,13 @@ pub(super) fn visit_matches(
     Ok(())
 }
 
-/// The directories that hold `path` and not the one before it, the deepest first.
+/// The directories that contain `path` but not the previous one, deepest first.
 fn new_directories<'p>(path: &FilePath, before: Option<&'p FilePath>) -> impl Iterator<Item = FilePath> + use<'p> {
     let above = std::iter::successors(path.parent(), FilePath::parent);
     above.take_while(move |directory| before.is_none_or(|before| !directory.contains(before)))
 }
 
-/// Matches `depth` parts below `directory`.
+/// Visits matches `depth` parts below `directory`.
 fn descend(
     store: &Store,
     tree: Tree,
@@ -126,10 +126,10 @@ fn descend(
     Ok(())
 }
 
-/// Hands over a matched path that differs.
+/// Called with a matched path that differs.
 pub(super) type VisitChange<'v> = dyn FnMut(ChangedMatch) -> Result<(), RepoError> + 'v;
 
-/// The matched paths that differ between two trees: a file that differs, or a directory in which something differs. Each comes once.
+/// The matched paths that differ between two trees: a file that differs, or a directory with a difference in it. Each is visited once.
 pub(super) fn visit_changes(
     store: &Store,
     (old, new): (Tree, Tree),
@@ -151,7 +151,7 @@ pub(super) fn visit_changes(
         let path = path_of(&change.key)?;
         for path in new_directories(&path, before.as_ref()).filter(|path| glob.matches(path.as_str())) {
             let (old, new) = (in_old.at(&path)?, in_new.at(&path)?);
-            // What is a file on one side has come, or will come, as a changed file.
+            // If it is a file on one side, it is visited as a changed file.
             if ![old, new].iter().any(|side| matches!(side, Some(Match::File(_)))) {
                 visit(ChangedMatch { path, old, new })?;
             }
@@ -169,7 +169,7 @@ pub(super) fn visit_changes(
     Ok(())
 }
 
-/// Whether a datum reads a path that `glob` matches over this arm: the arm's own path, or a file below it.
+/// Whether a datum reads a path that `glob` matches through this input: its own path, or a file below it.
 pub fn reads(store: &Store, tree: Tree, input: &InputMatch, glob: &Glob) -> Result<bool, RepoError> {
     let is_matched = |path: &FilePath| if path.is_root() { glob.is_root() } else { glob.matches(path.as_str()) };
     if is_matched(&input.path) || input.matched != Match::Directory {
@@ -183,7 +183,7 @@ pub fn reads(store: &Store, tree: Tree, input: &InputMatch, glob: &Glob) -> Resu
     Ok(false)
 }
 
-/// The files that a match stands for, with their full paths, in byte order.
+/// The files of a match, with their full paths, in byte order.
 pub(crate) fn files_of(
     store: &Store,
     tree: Tree,

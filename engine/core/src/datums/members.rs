@@ -1,7 +1,7 @@
-//! Which paths have a key: what makes the planning of joins and groups proportional to the change.
+//! Which paths have a key: this makes the planning of joins and groups proportional to the change.
 //!
-//! The map of datums holds a row for every match of a leaf in a join or group: `k` + leaf number + key + path. A job reads there what
-//! else has the key of a changed path, and its output brings the rows up to date.
+//! The datums map has a row for every match of a leaf in a join or group: `k` + leaf number + key + path. From these rows a job reads what
+//! else has the key of a changed path, and its output updates them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ impl Changes {
         self.paths.contains_key(path)
     }
 
-    /// The rows that come (`true`) and go.
+    /// The rows that are added (`true`) or removed.
     fn rows(&self, leaf: usize) -> impl Iterator<Item = (Vec<u8>, bool)> + '_ {
         let of_key = move |(key, paths): (&String, &Vec<FilePath>)| {
             let moved = paths.iter().filter(|path| self.paths[path].old != self.paths[path].new);
@@ -50,16 +50,16 @@ impl Changes {
     }
 }
 
-/// Answers which paths have a key, on one side.
+/// Returns the paths with a key, on one side.
 pub(super) struct Members<'a> {
     /// The rows of the old side.
     pub(super) base: DatumMap,
-    /// What is otherwise on the new side, by leaf.
+    /// The differences of the new side, by leaf.
     pub(super) changes: Option<&'a [Changes]>,
 }
 
 impl Members<'_> {
-    /// The paths that a leaf matches and that have this key, sorted.
+    /// The paths with this key that a leaf matches, sorted.
     pub(super) fn of_key(&self, store: &Store, leaf: usize, key: &str) -> Result<BTreeSet<FilePath>, RepoError> {
         let prefix = member_row(leaf, key, "");
         let mut paths = BTreeSet::new();
@@ -79,12 +79,12 @@ impl Members<'_> {
     }
 }
 
-/// What a job does to the rows of members.
+/// How a job changes the member rows.
 #[derive(Debug)]
 pub(crate) enum MemberRows {
-    /// These come (`true`) or go.
+    /// These are added (`true`) or removed.
     Changed(Vec<(Vec<u8>, bool)>),
-    /// There were none: all of these inputs come.
+    /// There were none: all rows of these inputs are added.
     All {
         /// The pipeline's input.
         shape: Shape,
@@ -98,7 +98,7 @@ impl MemberRows {
         Self::Changed(changes.iter().enumerate().flat_map(|(leaf, changes)| changes.rows(leaf)).collect())
     }
 
-    /// Hands over row after row and whether it comes.
+    /// Visits each row, with whether it is added.
     pub(crate) fn visit(
         &self,
         store: &Store,

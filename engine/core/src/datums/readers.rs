@@ -1,7 +1,7 @@
-//! The datums that read a file, found from its path without a look at the others.
+//! The datums that read a file, found from its path without visiting the others.
 //!
-//! A leaf's glob tells under which path the file is matched: its own, or that of a directory above it. From there on it is as with a
-//! change of that match: a union passes its datums on, a cross combines them with all others, a join or group takes its key and makes
+//! A leaf's glob determines the path under which the file is matched: its own, or that of a directory above it. From there it works as for
+//! a change to that match: a union passes its datums on, a cross combines them with all others, a join or group takes the key and builds
 //! the datums of that key.
 
 use std::collections::BTreeSet;
@@ -21,15 +21,15 @@ use super::{Datum, DatumKey, DatumMap};
 /// A datum that read a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadBy {
-    /// Its place in the map of datums.
+    /// Its key in the datums map.
     pub key: DatumKey,
-    /// Whether it did so through inputs alone that are outside its recipe: then its result may be from other bytes.
+    /// Whether it read the file only through inputs outside its recipe: then its result may come from other content.
     pub by_reference: bool,
 }
 
 impl Shape {
-    /// Hands over the datums that read the file at `path` through one of the leaves `holders`. `trees` are those of all leaves, and
-    /// `datums` is the map of datums of the output commit that was made of them.
+    /// Visits the datums that read the file at `path` through one of the leaves `holders`. `trees` are those of all leaves, and `datums` is
+    /// the datums map of the output commit made from them.
     pub fn readers(
         &self,
         store: &Store,
@@ -57,7 +57,7 @@ impl Shape {
 
 struct Search<'a> {
     view: View<'a>,
-    /// Leaf and matched path of all matches that hold the file.
+    /// Leaf and matched path of all matches that contain the file.
     matches: BTreeSet<(usize, FilePath)>,
 }
 

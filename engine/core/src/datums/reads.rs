@@ -10,7 +10,7 @@ use super::DatumKey;
 use super::shape::{By, KeyedNode, Node, Shape};
 
 impl Shape {
-    /// Whether a datum of this key and result saw a file, itself or in a directory, through one of the leaves that hold it.
+    /// Whether a datum with this key and result read a file, directly or in a directory, through one of the leaves that contain it.
     pub fn reads(
         &self,
         store: &Store,
@@ -22,7 +22,7 @@ impl Shape {
         for (leaf, text) in key.parts().unwrap_or_default() {
             match group_of(&self.root, leaf) {
                 Some(group) => {
-                    // The key does not tell what is in a group: its recipe does.
+                    // The key does not tell what is in a group, but its recipe does.
                     let names: BTreeSet<&str> = holders
                         .iter()
                         .filter(|holder| group.inputs.iter().any(|input| input.has_leaf(**holder)))
@@ -46,7 +46,7 @@ impl Shape {
     }
 }
 
-/// The outermost group that begins with the leaf: then the part's text is its key.
+/// The outermost group that begins with the leaf: then the part's text is the group's key.
 fn group_of(node: &Node, leaf: usize) -> Option<&KeyedNode> {
     match node {
         Node::Leaf(_) => None,
@@ -57,7 +57,7 @@ fn group_of(node: &Node, leaf: usize) -> Option<&KeyedNode> {
     }
 }
 
-/// Name and matched path of all that a result's datum saw.
+/// Name and matched path of everything that a result's datum read.
 fn inputs_of(store: &Store, result: &Digest) -> Result<Vec<(String, FilePath)>, RepoError> {
     let result: ResultDocument = store.document(result)?;
     let recipe: Recipe = store.document(&result.recipe.digest())?;

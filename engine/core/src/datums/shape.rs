@@ -1,4 +1,4 @@
-//! A spec's input with its leaves numbered: what all of planning walks over.
+//! A spec's input with numbered leaves, which all planning traverses.
 
 use specs::FilePath;
 use specs::spec::{Input, PfsInput};
@@ -13,7 +13,7 @@ pub struct Shape {
     pub(super) leaves: Vec<LeafShape>,
 }
 
-/// One place in the tree.
+/// A node in the tree.
 #[derive(Debug, Clone)]
 pub(super) enum Node {
     Leaf(usize),
@@ -28,22 +28,22 @@ pub(super) struct KeyedNode {
     pub(super) by: By,
     pub(super) inputs: Vec<Node>,
     pub(super) first_leaf: usize,
-    /// Whether no join or group is above it.
+    /// Whether it is not inside another join or group.
     pub(super) is_outermost: bool,
 }
 
-/// Which key brings datums together.
+/// Which kind of key brings datums together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     Join,
     Group,
 }
 
-/// A leaf and where it is.
+/// A leaf and its context.
 #[derive(Debug, Clone)]
 pub(super) struct LeafShape {
     pub(super) input: PfsInput,
-    /// The nearest join or group above it: the key by which its matches are kept in the map of datums.
+    /// The nearest join or group above it: the key under which its matches are stored in the datums map.
     pub(super) member_by: Option<By>,
 }
 
@@ -55,14 +55,14 @@ impl Shape {
         Self { root, leaves }
     }
 
-    /// The key of a datum: its arms' parts of it, one after the other.
+    /// The key of a datum: the concatenated parts of its inputs.
     pub(super) fn key_of(&self, by: By, datum: &Datum) -> String {
         bounded(datum.inputs.iter().map(|input| self.leaves[input.leaf].key(by, &input.path)).collect())
     }
 }
 
 impl LeafShape {
-    /// A path's part of a key; empty where the leaf says none.
+    /// A path's part of a key; empty if the leaf does not define one.
     fn key(&self, by: By, path: &FilePath) -> String {
         let template = match by {
             By::Join => &self.input.join_on,
@@ -72,14 +72,14 @@ impl LeafShape {
         key.unwrap_or_default()
     }
 
-    /// The key of a path's row in the map of datums; `None` for a leaf that is in no join or group.
+    /// The key of a path's row in the datums map; `None` for a leaf outside any join or group.
     pub(super) fn member_key(&self, path: &FilePath) -> Option<String> {
         Some(bounded(self.key(self.member_by?, path)))
     }
 }
 
 impl Node {
-    /// Whether the leaf is below.
+    /// Whether the leaf is below this node.
     pub(super) fn has_leaf(&self, leaf: usize) -> bool {
         match self {
             Self::Leaf(own) => *own == leaf,

@@ -1,7 +1,7 @@
-//! One side of a comparison: the datums of an input as its commits are at one moment.
+//! One side of a comparison: the datums of an input, given its commits at one moment.
 //!
-//! `all` hands over every datum and holds none, but for what a combination needs: a cross streams its largest arm and packs the others,
-//! a join or group packs and sorts its arms. `with_keys` gives only what has one of some keys, found through the rows of members.
+//! `all` visits every datum and holds none, except what a combination needs: a cross streams its largest input and packs the others, a join
+//! or group packs and sorts its inputs. `with_keys` returns only datums with certain keys, found through the member rows.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -16,7 +16,7 @@ use super::members::Members;
 use super::shape::{By, KeyedNode, Node, Shape};
 use super::{Datum, DatumKey, InputMatch, Match};
 
-/// Hands over a datum.
+/// Called with a datum.
 pub(super) type Visit<'v> = dyn FnMut(Datum) -> Result<(), RepoError> + 'v;
 
 /// The leaves' commits at one moment.
@@ -28,14 +28,14 @@ pub(super) struct View<'a> {
     pub(super) members: Members<'a>,
 }
 
-/// Where a cross takes the datums of an arm from.
+/// The source of an input's datums in a cross.
 pub(super) enum Source<'l> {
-    /// All of a node, without some.
+    /// All datums of a node, except some.
     All(&'l Node, Option<&'l HashSet<DatumKey>>),
     These(&'l DatumList),
 }
 
-/// The datums of an arm, ready to be gone through again and again.
+/// The datums of an input, ready to be iterated repeatedly.
 enum Choices<'l> {
     One(&'l Datum),
     Packed(&'l DatumList),
@@ -78,7 +78,7 @@ impl View<'_> {
         Ok(list.sorted())
     }
 
-    /// Every combination of one datum of each source.
+    /// Every combination of one datum from each source.
     pub(super) fn cross(&self, sources: &[Source<'_>], visit: &mut Visit<'_>) -> Result<(), RepoError> {
         let sizes = sources.iter().map(|source| self.size(source)).collect::<Result<Vec<_>, _>>()?;
         let Some(streamed) = (0..sources.len()).max_by_key(|at| sizes[*at]) else { return Ok(()) };
@@ -113,7 +113,7 @@ impl View<'_> {
         }
     }
 
-    /// About how many datums a source has.
+    /// The approximate number of datums in a source.
     fn size(&self, source: &Source<'_>) -> Result<u64, RepoError> {
         match source {
             Source::These(list) => Ok(list.len() as u64),
@@ -131,7 +131,7 @@ impl View<'_> {
         }
     }
 
-    /// The datums that a join or group makes of its arms' datums of one key.
+    /// The datums that a join or group builds from its inputs' datums with one key.
     pub(super) fn combine(
         &self,
         keyed: &KeyedNode,
@@ -165,8 +165,8 @@ impl View<'_> {
         })
     }
 
-    /// The datums of an arm of a join or group that have one of the keys, each under its key. An arm that is itself a join or group is
-    /// gone through in full.
+    /// The datums of an input of a join or group that have one of the keys, each under its key. An input that is itself a join or group is
+    /// processed completely.
     pub(super) fn with_keys(
         &self,
         by: By,
@@ -197,7 +197,7 @@ impl View<'_> {
         }
     }
 
-    /// The key of a cross is those of its arms, one after the other: each arm is asked for what a key can continue with.
+    /// The key of a cross is the concatenation of its inputs' keys: each input is asked for the possible continuations of a key.
     fn cross_with_keys(
         &self,
         by: By,
@@ -229,7 +229,7 @@ impl View<'_> {
         begun.into_iter().filter(|(key, _)| keys.contains(key)).try_for_each(|(key, datum)| visit(&key, datum))
     }
 
-    /// The datum of these parts of a key, which are taken from the front, as far as it is there.
+    /// The datum for these parts of a key, which are consumed from the front, as far as it exists.
     pub(super) fn by_key(&self, node: &Node, parts: &mut &[(usize, &str)]) -> Result<Option<Datum>, RepoError> {
         let Some(((leaf, text), rest)) = parts.split_first() else { return Ok(None) };
         match node {
@@ -271,7 +271,7 @@ impl View<'_> {
         }
     }
 
-    /// One datum of each arm; with `some`, only of those arms of which there are parts.
+    /// One datum of each input; with `some`, only of those inputs for which there are parts.
     fn in_turn(&self, inputs: &[Node], parts: &mut &[(usize, &str)], some: bool) -> Result<Option<Datum>, RepoError> {
         let mut whole = Datum::default();
         for input in inputs {
@@ -284,7 +284,7 @@ impl View<'_> {
         Ok(Some(whole))
     }
 
-    /// The key that a join's datum came together by: that of any arm's part of it.
+    /// The key that brought a join's datum together: the part of any of its inputs.
     fn join_key(&self, keyed: &KeyedNode, datum: &Datum) -> String {
         let first = datum.inputs.first().and_then(|first| keyed.inputs.iter().find(|input| input.has_leaf(first.leaf)));
         let own =
@@ -293,7 +293,7 @@ impl View<'_> {
     }
 }
 
-/// Every combination of one datum of each list, after `begun`.
+/// Every combination of one datum from each list, appended to `begun`.
 fn product(lists: &[Choices<'_>], begun: Datum, visit: &mut Visit<'_>) -> Result<(), RepoError> {
     let Some((first, rest)) = lists.split_first() else { return visit(begun) };
     match first {
@@ -311,7 +311,7 @@ impl Datum {
         Self { key, inputs: vec![InputMatch { leaf, path, matched, key: None }] }
     }
 
-    /// The datum with the arms of both, those of `next` behind.
+    /// The combined datum, with the inputs of `next` at the end.
     fn and(&self, next: &Self) -> Self {
         let mut both = self.clone();
         both.key.extend(&next.key);

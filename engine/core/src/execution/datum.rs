@@ -1,4 +1,4 @@
-//! One datum: the cache, its environment, its result.
+//! One datum: its cache lookup, its environment, its result.
 
 use std::sync::Arc;
 
@@ -35,19 +35,19 @@ pub(crate) struct DatumContext {
     pub(crate) executor: ExecutorStamp,
     pub(crate) network: specs::Network,
     pub(crate) sandbox: Arc<SandboxSpec>,
-    /// What user code is told in confidence.
+    /// The secrets for user code.
     pub(crate) confided: Confided,
-    /// What is masked in logs because of that.
+    /// What to mask in logs because of them.
     pub(crate) mask: Mask,
     pub(crate) cmd: Vec<String>,
-    /// Whether every datum runs, whatever the cache holds.
+    /// Whether every datum runs, regardless of the cache.
     pub(crate) reprocess: bool,
-    /// Datums that read a path that this matches run too, whatever the cache holds.
+    /// Datums that read a path matching this also run, regardless of the cache.
     pub(crate) again: Option<Glob>,
     pub(crate) log_max: usize,
     pub(crate) limits: OutputLimits,
     pub(crate) live: Live,
-    /// Datums that this job continues without.
+    /// Datums that this job skips.
     pub(crate) skipped: Skipped,
 }
 
@@ -65,15 +65,15 @@ pub(crate) enum DatumState {
 pub(crate) struct DatumEnd {
     pub(crate) state: DatumState,
     pub(crate) result: Digest,
-    /// Root of the map of output files; absent when it failed.
+    /// Root of the map of output files; absent if it failed.
     pub(crate) outputs: Option<Digest>,
-    /// Why it is recovered, if it is.
+    /// Why it was recovered, if it was.
     pub(crate) recovered: Option<String>,
 }
 
 impl DatumContext {
-    /// The recipe of a datum, and its end when that is known: from the cache, from this very job, if an engine that is no more began it,
-    /// or since it is skipped.
+    /// The recipe of a datum, and its end if that is known: from the cache, from this same job if an earlier engine began it, or because it
+    /// is skipped.
     pub(crate) fn prepare(&self, inputs: &[InputMatch]) -> Result<(Prepared, Option<DatumEnd>), RepoError> {
         let prepared = self.recipes.prepare(inputs)?;
         let anew = self.reprocess || self.is_again(inputs)?;
@@ -94,7 +94,7 @@ impl DatumContext {
         Ok((prepared, known))
     }
 
-    /// Tells those who follow of a result that this job has already.
+    /// Reports a result that this job already has to its followers.
     fn found(&self, result: &Digest) -> Result<(), RepoError> {
         if let Some(feed) = self.live.feed(&self.job) {
             let document: ResultDocument = self.store.document(result)?;
@@ -103,7 +103,7 @@ impl DatumContext {
         Ok(())
     }
 
-    /// Whether a datum is one of those that somebody wants again.
+    /// Whether a datum is one that must run again.
     fn is_again(&self, inputs: &[InputMatch]) -> Result<bool, RepoError> {
         let Some(glob) = &self.again else { return Ok(false) };
         for input in inputs {
@@ -119,13 +119,13 @@ impl DatumContext {
         self.pool.give_back(&self.sandbox, sandbox).await;
     }
 
-    /// Takes what the tries of a datum gave into the store. It is at work until the job has taken in its end.
+    /// Stores the results of a datum's tries. The datum is in progress until the job has received its end.
     pub(super) async fn keep(&self, prepared: &Prepared, tries: Tries) -> Result<(DatumEnd, AtWork)> {
         let (done, at_work) = tries.finish(&self.store).await?;
         Ok((blocking(|| self.keep_result(prepared, done))?, at_work))
     }
 
-    /// The root of the map of these output files, stored.
+    /// Stores the map of these output files and returns its root.
     pub(crate) fn keep_outputs(&self, outputs: &Outputs) -> Result<Digest, RepoError> {
         let entries = outputs.iter().map(|(path, file)| (path.as_str(), *file));
         Map::build(entries, &mut &self.store).map(Map::root)

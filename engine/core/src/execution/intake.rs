@@ -1,4 +1,4 @@
-//! What a try prints and writes, on its way into the store.
+//! Stores what a try prints and writes.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -16,22 +16,22 @@ use crate::blocking::blocking;
 use crate::feed::{Printing, SharedLog};
 use sandbox::{Event, EventSink, ExecError, InputFile};
 
-/// A file up to this size waits in memory until it is complete; a larger one is stored as it comes.
+/// A file up to this size is held in memory until it is complete; a larger one is stored as it arrives.
 const IN_MEMORY_BYTES: u64 = 1 << 20;
-/// Pieces of a large file that may wait between the sandbox and the store.
+/// Number of pieces of a large file that can wait between the sandbox and the store.
 const PIECES: usize = 64;
-/// Large files that may be on their way into the store when the next begins.
+/// Number of large files that may still be in transit to the store when the next one begins.
 const PENDING: usize = 2;
 
 /// The output files of a try.
 pub type Outputs = BTreeMap<FilePath, FileEntry>;
 
-/// Takes in the events of one try.
+/// Processes the events of one try.
 pub(crate) struct Intake<'a> {
     store: &'a Store,
-    /// The try's inputs by their path below `/pfs`: what a link means.
+    /// The try's inputs by their path below `/pfs`: the possible targets of a link.
     inputs: HashMap<&'a str, &'a InputFile>,
-    /// Those who follow the datum.
+    /// The followers of the datum.
     printing: &'a Printing,
     log: SharedLog,
     mask: &'a Mask,
@@ -40,7 +40,7 @@ pub(crate) struct Intake<'a> {
     file: Option<Receiving>,
 }
 
-/// The output files of a try, the last of them perhaps still on their way into the store.
+/// The output files of a try; the last ones may still be in transit to the store.
 #[derive(Debug, Default)]
 pub(crate) struct TakenIn {
     outputs: Outputs,
@@ -61,7 +61,7 @@ impl TakenIn {
         Ok(self.outputs)
     }
 
-    /// Waits until no more than `left` are on their way.
+    /// Waits until at most `left` are in transit.
     async fn wait_for(&mut self, left: usize) -> Result<(), ExecError> {
         while self.pending.len() > left {
             let Some(Pending { path, executable, stored }) = self.pending.pop_front() else { break };
@@ -88,7 +88,7 @@ enum Content {
 }
 
 impl<'a> Intake<'a> {
-    /// For a try that prints to the end of `log`.
+    /// For a try that appends to `log`.
     pub(crate) fn new(
         store: &'a Store,
         inputs: &'a [InputFile],
@@ -102,7 +102,7 @@ impl<'a> Intake<'a> {
         Self { store, inputs, printing, log, mask, masked: Stream::default(), outputs, file: None }
     }
 
-    /// All that the try printed and wrote.
+    /// Everything that the try printed and wrote.
     pub(crate) fn finish(mut self) -> (SharedLog, TakenIn) {
         let rest = self.masked.finish(self.mask);
         self.print(&rest);
@@ -133,7 +133,7 @@ impl<'a> Intake<'a> {
     async fn data(&mut self, bytes: Bytes) -> Result<(), ExecError> {
         match self.file.as_mut().map(|file| &mut file.content) {
             Some(Content::Memory(content)) => content.extend_from_slice(&bytes),
-            // A store that cannot take more hangs up; why, `end` tells.
+            // A store that cannot take more closes the channel; `end` reports why.
             Some(Content::Stream { pieces, .. }) => pieces.send(bytes).await.unwrap_or_default(),
             None => return Err(out_of_turn()),
         }
@@ -200,7 +200,7 @@ impl EventSink for Intake<'_> {
     }
 }
 
-/// Pieces of a file as a reader, for the blocking side.
+/// The pieces of a file as a reader, for the blocking side.
 struct Pieces {
     receiver: mpsc::Receiver<Bytes>,
     rest: Bytes,

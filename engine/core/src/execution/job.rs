@@ -1,4 +1,4 @@
-//! Runs one job: dispatches its datums to sandboxes and collects what they give.
+//! Runs one job: dispatches its datums to sandboxes and collects their results.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -36,12 +36,12 @@ use crate::secrets::{self, Confided, Missing};
 use crate::slots::DatumSlots;
 use sandbox::{HostFolder, InputFile, OutputLimits, Resources, SameImage, SandboxSpec};
 
-/// A wait that outlives every job.
+/// A wait longer than any job.
 const NEVER: Duration = Duration::from_hours(24 * 365);
-/// The job stops after this many failed datums, if none has succeeded.
+/// The job stops after this many failed datums if none has succeeded.
 const FAIL_FAST: u64 = 100;
 
-/// A job and all that it needs.
+/// A job and everything it needs.
 #[derive(Debug)]
 pub(crate) struct JobContext {
     pub(crate) store: Store,
@@ -52,18 +52,18 @@ pub(crate) struct JobContext {
     pub(crate) leaves: Vec<Leaf>,
     pub(crate) by: Actor,
     pub(crate) executor: ExecutorStamp,
-    /// One for each datum that may be executed at a time, over all jobs.
+    /// One slot for each datum that may be executed at the same time, over all jobs.
     pub(crate) slots: Arc<DatumSlots>,
-    /// How many these are.
+    /// The number of slots.
     pub(crate) limit: usize,
-    /// Whether every datum runs, whatever the cache holds.
+    /// Whether every datum runs, regardless of the cache.
     pub(crate) reprocess: bool,
-    /// Whether those that read a matching path do.
+    /// The paths whose readers run again.
     pub(crate) again: Option<Glob>,
     pub(crate) settings: JobSettings,
-    /// Set when the job is not to continue.
+    /// Set if the job must not continue.
     pub(crate) stop: watch::Receiver<Option<Stop>>,
-    /// Just these datums, whatever the base; `None` for all.
+    /// Only these datums, whatever the base; `None` for all.
     pub(crate) only: Option<BTreeSet<DatumKey>>,
     /// Folders of the host that its sandboxes show.
     pub(crate) mounts: Vec<HostFolder>,
@@ -72,13 +72,13 @@ pub(crate) struct JobContext {
 /// Why a job does not continue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// Somebody ended it, for this reason.
+    /// It was ended, for this reason.
     Killed(String),
-    /// The engine ends. The job stays open, and the next engine continues with it.
+    /// The engine ends. The job stays open, and the next engine continues it.
     Interrupted,
 }
 
-/// Settings of the store that jobs follow.
+/// Settings of the store that apply to jobs.
 #[derive(Debug, Clone)]
 pub(crate) struct JobSettings {
     pub(crate) fail_fast: bool,
@@ -88,7 +88,7 @@ pub(crate) struct JobSettings {
 }
 
 impl JobSettings {
-    /// The settings as they are now.
+    /// The current settings.
     pub(crate) fn of(store: &Store) -> Result<Self> {
         Ok(Self {
             fail_fast: store.setting(&settings::FAIL_FAST)?,
@@ -103,18 +103,18 @@ impl JobSettings {
 }
 
 impl JobContext {
-    /// Its name among the living.
+    /// Its key in the map of live jobs.
     pub(crate) fn key(&self) -> JobKey {
         JobKey { order: self.job.order, pipeline: self.job.pipeline.clone() }
     }
 
-    /// Whether every datum runs, whatever the cache holds.
+    /// Whether every datum runs, regardless of the cache.
     fn reprocesses(&self) -> bool {
         self.reprocess || self.pipeline.spec.reprocess == Reprocess::EveryJob
     }
 }
 
-/// Runs a job to its end, whatever that is, unless it is interrupted; an error only when the end cannot be recorded.
+/// Runs a job to its end, whatever that is, unless it is interrupted; fails only if the end cannot be recorded.
 pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
     let cx = Arc::new(cx);
     let _operation = cx.store.operation();
@@ -122,14 +122,14 @@ pub(crate) async fn run_job(cx: JobContext) -> Result<()> {
     let mut tries = 1;
     loop {
         match run_once(&cx, started_at).await {
-            // What it took from the cache went before it could be named: then it is executed again.
+            // What it took from the cache was collected before it could be named: then it is executed again.
             Err(EngineError::Store(error)) if Store::is_collected(&error) && tries < COLLECTED_TRIES => tries += 1,
             done => return done,
         }
     }
 }
 
-/// The same, without another try.
+/// Like [`run_job`], without a retry.
 async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
     let key = cx.key();
     cx.live.enters(&key, cx.job.run, LiveState::Running, started_at);
@@ -163,13 +163,13 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
         cx.live.ended(&key, cx.job.run, state);
     }
     match sealed {
-        // Somebody ended it meanwhile, such as a new version of the pipeline.
+        // The job was ended meanwhile, for example by a new version of the pipeline.
         Err(EngineError::Store(RepoError::JobEnded { .. })) => Ok(()),
         sealed => sealed,
     }
 }
 
-/// Does all but recording the end; `None` when the job was interrupted.
+/// Does everything except recording the end; `None` if the job was interrupted.
 pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<Option<Ended>> {
     let begun = Instant::now();
     let planned = {
@@ -202,7 +202,7 @@ pub(crate) async fn work(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<
     Ok(Some(Ended { state, reason, started_at: Some(started_at), counts, made: Some((leaves, trees)) }))
 }
 
-/// Plans the job and lays out what its datums share.
+/// Plans the job and prepares what its datums share.
 fn prepare(cx: &JobContext) -> Result<(Plan, DatumContext, Output)> {
     let (repo, branch) = cx.pipeline.output_branch();
     let parent = cx.store.find_branch(&repo, &branch)?.and_then(|row| row.commit);
@@ -251,7 +251,7 @@ pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     })
 }
 
-/// What the pipeline's stages are told in confidence; an error when something of it is gone.
+/// The secrets of the pipeline's stages; fails if something is missing.
 pub(super) fn confide(store: &Store, pipeline: &Pipeline) -> Result<Confided> {
     let (confided, missing) = secrets::confide(store, &pipeline.spec.transform.secrets)?;
     match missing.into_iter().next() {
@@ -262,7 +262,7 @@ pub(super) fn confide(store: &Store, pipeline: &Pipeline) -> Result<Confided> {
     }
 }
 
-/// Once a job: what the spec asks for and this executor cannot do.
+/// Logs once per job which requests of the spec this executor cannot fulfil.
 fn say_what_is_not_kept(cx: &JobContext) {
     let limits = &cx.pipeline.spec.resource_limits;
     if cx.executor.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
@@ -270,7 +270,7 @@ fn say_what_is_not_kept(cx: &JobContext) {
     }
 }
 
-/// The limits of a pipeline's sandboxes. What is only requested is not a limit, but for graphics processors, which come in whole.
+/// The limits of a pipeline's sandboxes. Requests are not limits, except for GPUs, which are indivisible.
 fn resources(spec: &PipelineSpec) -> Resources {
     let limits = &spec.resource_limits;
     Resources {
@@ -280,13 +280,13 @@ fn resources(spec: &PipelineSpec) -> Resources {
     }
 }
 
-/// What marks the sandboxes of a pipeline's version.
+/// The labels of sandboxes for a pipeline version.
 pub(crate) fn labels(pipeline: &Pipeline) -> BTreeMap<String, String> {
     let version = pipeline.version.version.to_string();
     [("pv.pipeline".to_owned(), pipeline.name().to_string()), ("pv.version".to_owned(), version)].into()
 }
 
-/// The sandboxes of a pipeline's version.
+/// The sandbox spec of a pipeline version.
 pub(super) fn sandbox_spec(
     store: &Store,
     pipeline: &Pipeline,
@@ -325,16 +325,16 @@ fn code_files(store: &Store, code: Tree) -> Result<Vec<InputFile>, RepoError> {
         .collect()
 }
 
-/// What came of a job's datums.
+/// The result of a job's datums.
 struct Dispatched {
     counts: Counts,
     /// Why it was stopped from outside.
     stopped: Option<Stop>,
-    /// What stopped it from within.
+    /// Why it stopped by itself.
     problem: Option<String>,
 }
 
-/// Has all datums of `todo` executed, or taken from the cache, by as many workers as the spec and the store's limit allow.
+/// Has all datums in `todo` executed, or taken from the cache, by as many workers as the spec and the store's limit allow.
 async fn dispatch(
     cx: &Arc<JobContext>,
     begun: Instant,
@@ -352,10 +352,10 @@ async fn dispatch(
     for number in 0..count {
         workers.spawn(work.clone().as_worker(number, halted.clone()));
     }
-    // The workers alone hold what is collected open.
+    // Only the workers keep the channel of results open.
     drop(work);
     let dispatched = collect(cx, begun, collected, counts, output).await;
-    // Workers that are in the middle of a datum end their sandboxes.
+    // Workers in the middle of a datum end their sandboxes.
     halt.send_replace(true);
     while let Some(ended) = workers.join_next().await {
         ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
@@ -363,12 +363,12 @@ async fn dispatch(
     dispatched
 }
 
-/// Waits until a watched value is as asked, or will never be.
+/// Waits until a watched value satisfies `is`, or its sender is gone.
 pub(super) async fn until<T>(watched: &mut watch::Receiver<T>, is: impl FnMut(&T) -> bool) {
     watched.wait_for(is).await.ok();
 }
 
-/// When the job has to have ended, and what is said if it has not.
+/// The deadline of the job, and the message if it is missed.
 fn deadline(cx: &JobContext, begun: Instant) -> (Instant, String) {
     let Some(limit) = cx.pipeline.spec.job_timeout else {
         return (begun + NEVER, String::new());
@@ -376,7 +376,7 @@ fn deadline(cx: &JobContext, begun: Instant) -> (Instant, String) {
     (begun + limit.get().min(NEVER), format!("it took longer than `job_timeout` allows: {limit}"))
 }
 
-/// Collects ended datums until all have come, somebody stops the job, or it cannot continue.
+/// Collects ended datums until all have arrived, the job is stopped, or it cannot continue.
 async fn collect(
     cx: &JobContext,
     begun: Instant,
@@ -402,7 +402,7 @@ async fn collect(
                 return Ok(Dispatched { counts, stopped: Some(Stop::Killed(deadline.1)), problem: None });
             }
             () = until(&mut stop, Option::is_some) => {
-                // Nobody is left to stop it when the engine is gone.
+                // If the engine is gone, nobody is left to stop it.
                 let why = stop.borrow().clone().unwrap_or(Stop::Interrupted);
                 return Ok(Dispatched { counts, stopped: Some(why), problem: None });
             }

@@ -1,7 +1,7 @@
-//! What user code prints of a secret becomes `***`, in the kept log and in the live one.
+//! Replaces secrets in the output of user code with `***`, in the stored log and in the live one.
 //!
-//! A value of several lines is masked line by line, so it is found however it is printed. Lines of fewer than four bytes are left: they
-//! would hit too much else. A secret that comes in pieces is held back until it is whole or turns out to be something else.
+//! A value of several lines is masked line by line, so it is found however it is printed. Lines of fewer than four bytes are not masked,
+//! because too much else would match. A secret that arrives in pieces is held back until it is complete or turns out to be something else.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use crate::secrets::UNMASKED_BYTES;
 
 const MASK: &[u8] = b"***";
 
-/// What is to be masked; cheap when there is nothing.
+/// What to mask; cheap if there is nothing.
 #[derive(Clone, Default)]
 pub(crate) struct Mask {
     secrets: Vec<Vec<u8>>,
-    /// First bytes of secrets, to pass over all else quickly.
+    /// First bytes of secrets, to skip everything else quickly.
     first: Vec<u8>,
 }
 
@@ -27,7 +27,7 @@ impl Mask {
         Self { secrets: secrets.into_iter().collect(), first: first.into_iter().collect() }
     }
 
-    /// Masks a text that is there as a whole.
+    /// Masks a complete text.
     pub(crate) fn text(&self, text: String) -> String {
         if self.secrets.is_empty() {
             return text;
@@ -49,23 +49,23 @@ impl std::fmt::Debug for Mask {
     }
 }
 
-/// A log on its way through a mask.
+/// A log passing through a mask.
 #[derive(Default)]
 pub(crate) struct Stream {
-    /// The end of what came: a secret may have begun in it.
+    /// The end of the received bytes: a secret may have begun in it.
     held: Vec<u8>,
-    /// This many bytes at the start of `held` are part of a secret that was found.
+    /// This many bytes at the start of `held` are part of a secret already found.
     covered: usize,
 }
 
 impl Stream {
-    /// Takes the next piece; gives what can be shown.
+    /// Processes the next piece; returns what can be shown.
     pub(crate) fn push(&mut self, mask: &Mask, bytes: &[u8]) -> Vec<u8> {
         self.held.extend_from_slice(bytes);
         self.advance(mask, false)
     }
 
-    /// Ends the log; gives the rest.
+    /// Ends the log; returns the rest.
     pub(crate) fn finish(&mut self, mask: &Mask) -> Vec<u8> {
         self.advance(mask, true)
     }
@@ -73,7 +73,7 @@ impl Stream {
     fn advance(&mut self, mask: &Mask, is_end: bool) -> Vec<u8> {
         let mut shown = Vec::with_capacity(self.held.len());
         let mut at = 0;
-        // Secrets may overlap, so all that any of them covers is left out.
+        // Secrets may overlap, so everything that any of them covers is masked.
         let mut covered = self.covered;
         while at < self.held.len() {
             let rest = &self.held[at..];

@@ -1,19 +1,19 @@
 //! Execution: one job from its plan to its seal.
 //!
-//! - `job`     dispatches the planned datums to workers and collects what they give
-//! - `worker`  stages, runs and takes in one datum after another
-//! - `datum`   one datum: the cache, its environment, its result
-//! - `tries`   its tries, and the error command after the last
-//! - `intake`  what a try prints and writes, on its way into the store
-//! - `mask`    secrets in what it prints
-//! - `source`  input files on their way into a sandbox
-//! - `output`  the job's output as edits of its base; two datums that write one path
-//! - `pool`    warm sandboxes, kept between jobs
-//! - `remake`  an output that is damaged, made again by its recipe
-//! - `skip`    failed datums that a retry continues without
-//! - `seal`    the commit and the journal's record that end a job
+//! - `job`: dispatches the planned datums to workers and collects their results
+//! - `worker`: stages, runs and stores one datum after another
+//! - `datum`: one datum: its cache lookup, its environment, its result
+//! - `tries`: its tries, and the error command after the last
+//! - `intake`: stores what a try prints and writes
+//! - `mask`: masks secrets in its output
+//! - `source`: reads input files for a sandbox
+//! - `output`: the job's output as edits of its base; two datums that write the same path
+//! - `pool`: warm sandboxes, kept between jobs
+//! - `remake`: restores a damaged output by executing its recipe again
+//! - `skip`: failed datums that a retry skips
+//! - `seal`: the commit and the journal record that end a job
 //!
-//! Results are written the moment a datum ends, so that no finished datum runs again, whatever happens to the job.
+//! Results are written as soon as a datum ends, so that no finished datum runs again, whatever happens to the job.
 //! Not here: which job runs when (`scheduler`), what it has to do (`plan`).
 
 mod datum;

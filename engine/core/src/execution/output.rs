@@ -1,6 +1,6 @@
-//! The job's output as edits of its base: base − outputs of datums that are gone or changed + new outputs.
+//! The job's output as edits of its base: base − outputs of removed or changed datums + new outputs.
 //!
-//! Edits are collected and worked into the three maps whenever there are many, so memory does not grow with the job.
+//! Edits are collected and applied to the three maps in batches, so memory does not grow with the job.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::datums::{DatumKey, prefix};
 use crate::feed::SoFar;
 use crate::plan::Plan;
 
-/// This many edits wait in memory; in tests few, so that all of them work with edits that came before.
+/// Maximum number of edits in memory; small in tests, so that all of them also work with edits already applied.
 const PENDING: usize = if cfg!(any(test, feature = "testing")) { 20 } else { 50_000 };
 
-/// Collects what the datums of a job give.
+/// Collects the results of a job's datums.
 #[derive(Debug)]
 pub(crate) struct Output {
     store: Store,
-    /// The maps as they are without the edits.
+    /// The maps without the pending edits.
     trees: Trees,
     files: BTreeMap<FilePath, Option<FileEntry>>,
     lineage: BTreeMap<FilePath, Option<Digest>>,
-    /// Shared with those who look at the job while it runs.
+    /// Shared with readers who look at the job while it runs.
     datums: Arc<SoFar>,
-    /// The first path that is both file and directory.
+    /// The first path that is both a file and a directory.
     clash: Option<FilePath>,
     pending: usize,
 }
@@ -43,7 +43,7 @@ pub(crate) struct Trees {
     pub(crate) datums: DatumMap,
 }
 
-/// Two datums that write one path.
+/// Two datums that write the same path.
 #[derive(Debug)]
 pub(crate) struct Collision {
     pub(crate) path: FilePath,
@@ -59,7 +59,7 @@ impl std::fmt::Display for Collision {
 }
 
 impl Output {
-    /// Starts from the plan's base, without the outputs of datums that are gone or changed.
+    /// Starts from the plan's base, without the outputs of removed or changed datums.
     pub(crate) fn new(store: &Store, plan: &Plan) -> Result<Self, RepoError> {
         let base = plan.parent.as_ref().filter(|_| plan.edits_parent);
         let empty = Trees { tree: Tree::empty(), lineage: Map::empty(), datums: DatumMap::empty() };
@@ -98,7 +98,7 @@ impl Output {
         }
     }
 
-    /// The map of datums as it grows.
+    /// The growing datums map.
     pub(crate) fn datums(&self) -> Arc<SoFar> {
         self.datums.clone()
     }
@@ -116,8 +116,8 @@ impl Output {
         Ok(())
     }
 
-    /// Takes in an ended datum; a collision when it writes a path that another datum writes. Then nothing of it is taken in: of each file
-    /// some datum of the map is the owner, and each datum's files are all there, also in the commit of a job that fails.
+    /// Adds an ended datum; returns a collision if it writes a path that another datum writes. In that case nothing of it is added: each
+    /// file is owned by a datum in the map, and each such datum's files are complete, even in the commit of a failed job.
     pub(crate) fn add(&mut self, key: &DatumKey, end: &DatumEnd) -> Result<Option<Collision>, RepoError> {
         let Some(outputs) = end.outputs else {
             self.enter(key, &end.result, end.recovered.as_deref());
@@ -126,7 +126,7 @@ impl Output {
         };
         if let Some((path, other)) = self.other_writer(outputs, &end.result)? {
             if self.recipe_of(&other)? == self.recipe_of(&end.result)? {
-                // Two datums of one recipe that were executed side by side: the first result counts for both, and nothing of the other.
+                // Two datums with one recipe were executed concurrently: the first result counts for both, and the other is ignored.
                 self.enter(key, &other, None);
                 return Ok(None);
             }
@@ -146,7 +146,7 @@ impl Output {
         Ok(None)
     }
 
-    /// Enters a datum with its result into the map of datums.
+    /// Adds a datum with its result to the datums map.
     fn enter(&mut self, key: &DatumKey, result: &Digest, recovered: Option<&str>) {
         self.datums.insert(key.below(prefix::DATUM), Some(result.as_bytes().to_vec()));
         if let Some(why) = recovered {
@@ -155,7 +155,7 @@ impl Output {
         self.pending += 1;
     }
 
-    /// The first of these files that another result writes too, and that result.
+    /// The first of these files that another result also writes, and that result.
     fn other_writer(&self, outputs: Digest, own: &Digest) -> Result<Option<(FilePath, Digest)>, RepoError> {
         for entry in Tree::at(outputs).range(&self.store, KeyRange::all())? {
             let path = path_of(&entry?.0)?;
@@ -178,7 +178,7 @@ impl Output {
         Ok(self.store.document::<ResultDocument>(result)?.recipe)
     }
 
-    /// A datum by its id and inputs.
+    /// Describes a datum by its id and inputs.
     fn describe(&self, result: &Digest) -> Result<String, RepoError> {
         let result: ResultDocument = self.store.document(result)?;
         let recipe: Recipe = self.store.document(&result.recipe.digest())?;
@@ -207,14 +207,14 @@ impl Output {
         Ok(())
     }
 
-    /// The finished maps, and the first path that would be both file and directory.
+    /// The finished maps, and the first path that would be both a file and a directory.
     pub(crate) fn finish(mut self) -> Result<(Trees, Option<FilePath>), RepoError> {
         self.flush()?;
         Ok((self.trees, self.clash))
     }
 }
 
-/// Those of the replaced results that datums which stay have too.
+/// The replaced results that remaining datums also have.
 fn kept_results(store: &Store, plan: &Plan) -> Result<HashSet<Digest>, RepoError> {
     let Some(base) = plan.parent.as_ref().filter(|_| !plan.replaced.is_empty()) else { return Ok(HashSet::new()) };
     let replaced: HashSet<&Digest> = plan.replaced.values().collect();

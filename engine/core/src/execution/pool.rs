@@ -11,18 +11,19 @@ use tokio::task::JoinSet;
 use super::source::StoreSource;
 use sandbox::{ExecError, Executor, Sandbox, SandboxSpec};
 
-/// Most sandboxes that wait for work; beyond it the one that waits longest is closed.
+/// Maximum number of idle sandboxes; beyond it the one idle longest is closed.
 const IDLE_MAX: usize = 16;
 
-/// Sandboxes that wait for their next datum, by what they are for.
+/// Sandboxes that wait for their next datum, by spec.
 #[derive(Debug)]
 pub(crate) struct Pool {
     executor: Arc<dyn Executor>,
-    /// Those that wait longest come first.
+    /// Those idle longest come first.
     idle: Mutex<VecDeque<(Arc<SandboxSpec>, Sandbox)>>,
-    /// Sandboxes that are being opened or closed. Not cut short when nobody wants them any more, or they would be left behind half made.
+    /// Sandboxes being opened or closed. This is never interrupted, even if nobody needs them any more, or half-open ones would be left
+    /// behind.
     changing: Mutex<JoinSet<()>>,
-    /// Whether it was said that tries leave something behind.
+    /// Whether it was already logged that tries leave something behind.
     has_said: AtomicBool,
 }
 
@@ -35,7 +36,7 @@ impl Pool {
         &self.executor
     }
 
-    /// A warm sandbox of this spec, else a new one, with code from `store`.
+    /// A warm sandbox with this spec, or else a new one, with code from `store`.
     pub(crate) async fn take(&self, spec: &Arc<SandboxSpec>, store: &Store) -> Result<Sandbox, ExecError> {
         if let Some(warm) = self.take_warm(spec) {
             return Ok(warm);
@@ -56,12 +57,12 @@ impl Pool {
         changing.spawn(change);
     }
 
-    /// Closes a sandbox that no try may use any more, while others continue.
+    /// Closes a sandbox that no try may use any more, in the background.
     pub(crate) fn dispose(&self, sandbox: Sandbox) {
         self.change(close(sandbox));
     }
 
-    /// Closes a sandbox in which a try left something. That costs time, so it is said once.
+    /// Closes a sandbox in which a try left something. That costs time, so it is logged once.
     pub(crate) fn dispose_spent(&self, sandbox: Sandbox) {
         if let Some(why) = sandbox.spent_by()
             && !self.has_said.swap(true, Ordering::Relaxed)
@@ -73,17 +74,17 @@ impl Pool {
 
     fn take_warm(&self, spec: &SandboxSpec) -> Option<Sandbox> {
         let mut idle = self.idle.lock().expect("no panic under this lock");
-        // The one used last: what it works with is most likely in memory.
+        // The one used last: its data is most likely still in memory.
         let at = idle.iter().rposition(|(known, _)| **known == *spec)?;
         idle.remove(at).map(|(_, sandbox)| sandbox)
     }
 
-    /// Whether no sandbox waits.
+    /// Whether no sandbox is idle.
     pub(crate) fn is_empty(&self) -> bool {
         self.idle.lock().expect("no panic under this lock").is_empty()
     }
 
-    /// Keeps a sandbox in which the last try ended in order.
+    /// Keeps a sandbox whose last try ended properly.
     pub(crate) async fn give_back(&self, spec: &Arc<SandboxSpec>, sandbox: Sandbox) {
         let surplus = {
             let mut idle = self.idle.lock().expect("no panic under this lock");
@@ -95,7 +96,7 @@ impl Pool {
         }
     }
 
-    /// Closes those that wait and that `is_unused` names.
+    /// Closes the idle sandboxes for which `is_unused` is true.
     pub(crate) async fn close(&self, is_unused: impl Fn(&SandboxSpec) -> bool) {
         let gone: Vec<Sandbox> = {
             let mut idle = self.idle.lock().expect("no panic under this lock");
@@ -104,12 +105,12 @@ impl Pool {
             let gone: VecDeque<(Arc<SandboxSpec>, Sandbox)> = gone;
             gone.into_iter().map(|(_, sandbox)| sandbox).collect()
         };
-        // All at once: each may take a moment.
+        // In parallel: each may take a moment.
         let mut closing: JoinSet<()> = gone.into_iter().map(close).collect();
         while closing.join_next().await.is_some() {}
     }
 
-    /// Closes all that wait, and waits for those that are being opened or closed: nothing is left behind.
+    /// Closes all idle sandboxes, and waits for those being opened or closed, so that nothing is left behind.
     pub(crate) async fn close_all(&self) {
         let mut changing = std::mem::take(&mut *self.changing.lock().expect("no panic under this lock"));
         while changing.join_next().await.is_some() {}

@@ -1,7 +1,7 @@
-//! Makes content again that is damaged or missing: an output by running its recipe once more.
+//! Restores content that is damaged or missing: an output is restored by executing its recipe again.
 //!
-//! What made a file, its commit's lineage tells: the result, with recipe and job; the job's commit names the inputs. Only equal bytes heal
-//! anything, so nothing is believed here: what a command gives now that it did not give then is dropped.
+//! The lineage of a file's commit names the result, with recipe and job; the job's commit names the inputs. Only identical bytes can
+//! restore anything, so nothing is trusted here: new outputs that did not exist before are discarded.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,16 +29,16 @@ use crate::live::{JobKey, Live};
 use crate::recipe::{Leaf, RecipeBuilder};
 use sandbox::{ExecError, Executor};
 
-/// Makes what is missing again where a recipe tells how, and says of every object in the report what came of it.
+/// Restores missing content where there is a recipe, and reports the outcome for every object in the report.
 ///
-/// What reaches the network is executed only with `network`: it has effects outside, such as a mail that is sent once more.
+/// Datums with network access are executed only with `network`: they can have external effects, such as a second mail.
 ///
-/// Runs on a runtime with several threads. The caller holds the store's lock and makes what was written durable.
+/// Must run on a multi-threaded runtime. The caller holds the store's lock and makes what was written durable.
 pub async fn remake(store: &Store, report: &Report, executors: &Executors, network: bool) -> Result<Vec<Done>> {
     let mut open: Vec<&Problem> = report.problems.iter().filter(|problem| problem.subject.object().is_some()).collect();
     let mut done = Vec::new();
     let mut reasons: BTreeMap<Subject, String> = BTreeMap::new();
-    // An output may depend on another that has to be made first.
+    // An output may depend on another that must be restored first.
     loop {
         let before = open.len();
         let mut tried: BTreeMap<Digest, Result<String, String>> = BTreeMap::new();
@@ -68,7 +68,7 @@ pub async fn remake(store: &Store, report: &Report, executors: &Executors, netwo
     Ok(done)
 }
 
-/// Heals one object; how, or why not.
+/// Restores one object; returns how, or why not.
 async fn one(
     store: &Store,
     problem: &Problem,
@@ -111,7 +111,7 @@ fn result_of(store: &Store, dependent: &Dependent) -> Result<Option<Digest>> {
     })
 }
 
-/// Executes the recipe of a result once more, in a fresh sandbox of the executor that made it: the root of what it writes now, `None` when
+/// Executes the recipe of a result again, in a fresh sandbox of the executor that made it: returns the root of its new outputs, `None` if
 /// it fails. An error says why it cannot be executed.
 pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
     let prepared = blocking(|| prepare(store, result))?;
@@ -120,7 +120,7 @@ pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Res
     prepared.run(store, executor).await
 }
 
-/// Runs the recipe of a result in the executor that made it; what was done, or why it could not be.
+/// Executes the recipe of a result in the executor that made it; returns what was done, or why it was not possible.
 async fn run_again(store: &Store, result: &Digest, executors: &Executors, network: bool) -> Result<String, String> {
     let prepared = blocking(|| prepare(store, result)).map_err(|error| error.to_string())?;
     let transform = store.document::<Transform>(&prepared.pipeline.version.transform);
@@ -139,7 +139,7 @@ async fn run_again(store: &Store, result: &Digest, executors: &Executors, networ
     }
 }
 
-/// A result whose recipe can be run again.
+/// A result whose recipe can be executed again.
 struct Again {
     result: ResultDocument,
     pipeline: Arc<Pipeline>,
@@ -197,7 +197,7 @@ impl Again {
         }
     }
 
-    /// The root of what it writes now; `None` when it fails.
+    /// The root of its new outputs; `None` if it fails.
     async fn run(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<Option<Digest>> {
         let datums = blocking(|| self.context(store, executor))?;
         let prepared = datums.recipes.preview(&self.inputs)?;

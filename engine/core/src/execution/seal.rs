@@ -1,4 +1,4 @@
-//! How a job ends: its output commit, its document and the journal's record, all or nothing.
+//! How a job ends: its output commit, its document and the journal record, atomically.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::recipe::Leaf;
 use crate::run::{Actor, cause};
 use crate::triggers::runs_after;
 
-/// What there is to seal.
+/// What to seal.
 #[derive(Debug)]
 pub(crate) struct Sealing<'a> {
     pub(crate) store: &'a Store,
@@ -32,11 +32,11 @@ pub(crate) struct Ended {
     pub(crate) reason: Option<String>,
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) counts: Counts,
-    /// Inputs and output; absent when it never ran.
+    /// Inputs and output; absent if it never ran.
     pub(crate) made: Option<(Vec<Leaf>, Trees)>,
 }
 
-/// Ends a job. The branch moves only to the commit of a job that succeeded.
+/// Ends a job. The branch moves only to the commit of a successful job.
 pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
     let store = sealing.store;
     let _operation = store.operation();
@@ -52,7 +52,7 @@ pub(crate) fn seal(sealing: &Sealing<'_>, ended: &Ended) -> Result<()> {
     publish(sealing, &entry, &moves)
 }
 
-/// The entry that ends a job and moves no branch, with all that it names stored.
+/// The entry that ends a job without moving a branch, after storing everything it names.
 pub(crate) fn end_of(sealing: &Sealing<'_>, ended: &Ended) -> Result<Entry> {
     let Sealing { store, job, executor, .. } = sealing;
     let commit = match &ended.made {
@@ -84,7 +84,7 @@ pub(crate) fn end_of(sealing: &Sealing<'_>, ended: &Ended) -> Result<Entry> {
     })
 }
 
-/// Publishes the end of a job, with the runs of triggers that it makes fire.
+/// Publishes the end of a job, with the runs of triggers that it fires.
 fn publish(sealing: &Sealing<'_>, entry: &Entry, moves: &[Move]) -> Result<()> {
     let store = sealing.store;
     loop {
@@ -98,9 +98,9 @@ fn publish(sealing: &Sealing<'_>, entry: &Entry, moves: &[Move]) -> Result<()> {
             change.entries.extend(triggered);
         }
         match store.publish(&change) {
-            // Another pipeline may follow now.
+            // Another pipeline may depend on it by now.
             Err(RepoError::GraphMoved) => store.refresh()?,
-            // Time was quicker with a trigger.
+            // A scheduled trigger moved its branch first.
             Err(RepoError::BranchMoved { repo, branch, .. }) if is_other(moves, &repo, &branch) => store.refresh()?,
             done => return Ok(done?),
         }

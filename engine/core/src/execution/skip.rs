@@ -1,4 +1,4 @@
-//! Datums that a retry continues without: they failed in the job before, and somebody decided that this is all right.
+//! Datums that a retry skips: they failed in the earlier job, and a user accepted that.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -15,16 +15,16 @@ use crate::error::Result;
 /// Failed datums that count as recovered in one job.
 #[derive(Debug, Clone, Default)]
 pub struct Skipped {
-    /// By the digest of its recipe, the result of each.
+    /// The result of each, by the digest of its recipe.
     results: HashMap<DatumId, Digest>,
     /// Who decided it, and why.
     why: String,
 }
 
 impl Skipped {
-    /// What a job continues without: nothing, unless it is a retry that says so.
+    /// What a job skips: nothing, unless it is a retry that says so.
     pub fn of(store: &Store, job: &JobRow) -> Result<Self> {
-        // A try that keeps nothing has no run.
+        // A trial that keeps nothing has no run.
         if store.run_order(&job.run)?.is_none() {
             return Ok(Self::default());
         }
@@ -41,13 +41,13 @@ impl Skipped {
         Ok(Self { results, why: format!("skipped by {author} ({}): {message}", cause.committer) })
     }
 
-    /// The failed result of a datum that is skipped, with who decided it and why.
+    /// The failed result of a skipped datum, with who decided that and why.
     pub fn of_datum(&self, datum: &DatumId) -> Option<(Digest, &str)> {
         self.results.get(datum).map(|result| (*result, self.why.as_str()))
     }
 }
 
-/// The failed datums of a job that has ended, each with its result.
+/// The failed datums of an ended job, each with its result.
 pub(crate) fn failed_results(store: &Store, job: &JobRow) -> Result<HashMap<DatumId, Digest>> {
     let mut failed = HashMap::new();
     visit_failed(store, job, |_, result, digest| {
@@ -56,7 +56,7 @@ pub(crate) fn failed_results(store: &Store, job: &JobRow) -> Result<HashMap<Datu
     Ok(failed)
 }
 
-/// The places of the failed datums of a job that has ended.
+/// The keys of the failed datums of an ended job.
 pub(crate) fn failed_keys(store: &Store, job: &JobRow) -> Result<BTreeSet<DatumKey>> {
     let mut failed = BTreeSet::new();
     visit_failed(store, job, |key, _, _| {

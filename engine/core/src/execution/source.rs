@@ -1,4 +1,4 @@
-//! Input files on their way into a sandbox.
+//! Reads input files for a sandbox.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use specs::Digest;
 use crate::blocking::blocking;
 use sandbox::{ExecError, FileSource, InputFile};
 
-/// Reads inputs from the store. A file is asked for piece by piece, in order: the reader of the last one stays open.
+/// Reads inputs from the store. A file is requested piece by piece, in order, so the reader of the last file stays open.
 #[derive(Debug)]
 pub(crate) struct StoreSource {
     store: Store,
@@ -24,7 +24,7 @@ struct Reading {
     digest: Digest,
     offset: u64,
     reader: FileReader,
-    /// What of the last chunk was not asked for yet.
+    /// The part of the last chunk that was not requested yet.
     rest: Bytes,
 }
 

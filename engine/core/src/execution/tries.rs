@@ -1,4 +1,4 @@
-//! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command takes care of it.
+//! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command handles the failure.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,26 +19,26 @@ use crate::feed::{AtWork, Printing, SharedLog};
 use crate::recipe::Prepared;
 use sandbox::{Console, DatumTask, ExecError, Exit, InputFile, Outcome, Sandbox};
 
-/// Lost sandboxes that a try survives; then the job fails.
+/// Number of lost sandboxes that a try survives; then the job fails.
 const LOST_SANDBOXES: u32 = 3;
-/// How long a try waits before another sandbox is asked for, doubled each time, but not beyond the longest.
+/// Pause before another sandbox is requested, doubled each time up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long an executor may be out of reach before the job fails.
+/// How long an executor may be unreachable before the job fails.
 const OUTAGE_MAX: Duration = Duration::from_mins(10);
 
-/// What came of the tries of a datum.
+/// The result of a datum's tries.
 #[derive(Debug)]
 pub(crate) struct Tried {
-    /// At least one.
+    /// All tries, at least one.
     pub(crate) tries: Vec<Try>,
-    /// The files of the try that succeeded.
+    /// The files of the successful try.
     pub(crate) outputs: Option<Outputs>,
-    /// Whether the error command took care of it.
+    /// Whether the error command handled the failure.
     pub(crate) is_recovered: bool,
 }
 
-/// The tries of a datum, not all of which is stored yet.
+/// The tries of a datum, not completely stored yet.
 pub(super) struct Tries {
     before: Vec<Try>,
     last: Ended,
@@ -49,14 +49,14 @@ pub(super) struct Tries {
 /// A try that has ended, whose log is not stored yet.
 struct Ended {
     exit_code: Option<i32>,
-    /// Why it failed, where the exit code does not say it.
+    /// Why it failed, if the exit code does not say it.
     reason: Option<String>,
     log: SharedLog,
     started_at: Timestamp,
     finished_at: Timestamp,
-    /// Present when it succeeded.
+    /// Present if it succeeded.
     outputs: Option<TakenIn>,
-    /// Whether another try may end otherwise.
+    /// Whether another try could have a different outcome.
     is_worth_another: bool,
 }
 
@@ -77,7 +77,7 @@ impl Ended {
 }
 
 impl Tries {
-    /// Stores the log of the last, and waits until all files are stored. The datum is at work until its result is stored too.
+    /// Stores the log of the last try, and waits until all files are stored. The datum is in progress until its result is stored too.
     pub(super) async fn finish(self, store: &Store) -> Result<(Tried, AtWork)> {
         let Self { before: mut tries, mut last, is_recovered, at_work } = self;
         let outputs = match last.outputs.take() {
@@ -89,7 +89,7 @@ impl Tries {
     }
 }
 
-/// The try that a sandbox may take in meanwhile.
+/// The try that a sandbox may receive meanwhile.
 pub(super) type Next<'a> = Pin<Box<dyn Future<Output = Option<Arc<DatumTask>>> + Send + 'a>>;
 
 impl DatumContext {
@@ -106,7 +106,7 @@ impl DatumContext {
         Ok(tries.finish(&self.store).await?.0)
     }
 
-    /// The same; while the first try runs the sandbox takes in what `next` gives.
+    /// Like [`Self::try_out`]; while the first try runs, the sandbox receives the task from `next`.
     pub(super) async fn try_task(
         &self,
         task: &Arc<DatumTask>,
@@ -132,7 +132,7 @@ impl DatumContext {
         }
     }
 
-    /// What is executed, by whatever try.
+    /// The task, the same for every try.
     pub(super) fn task(&self, inputs: &[InputMatch], prepared: &Prepared) -> Result<DatumTask, RepoError> {
         let spec = &self.pipeline.spec;
         Ok(DatumTask {
@@ -149,7 +149,7 @@ impl DatumContext {
         })
     }
 
-    /// Has somebody at a console in place of the command, once; what is in `/pfs/out` in the end.
+    /// Runs an interactive shell instead of the command, once; returns what is in `/pfs/out` at the end.
     pub(crate) async fn converse(
         &self,
         inputs: &[InputMatch],
@@ -160,7 +160,7 @@ impl DatumContext {
         let mut task = blocking(|| self.task(inputs, prepared))?;
         task.env.push(("PS1".to_owned(), format!("{} {}$ ", self.pipeline.name(), prepared.id.short(8))));
         let shell = ["sh", "-i"].map(str::to_owned).to_vec();
-        // However the last command typed ended, what is there is the output.
+        // However the last typed command ended, the output is what is there.
         let accept = (0..=255).collect();
         let task = DatumTask { cmd: shell, stdin: Vec::new(), timeout: None, accept, console: Some(console), ..task };
         let nothing = Box::pin(std::future::ready(None));
@@ -213,7 +213,7 @@ impl DatumContext {
             match self.attempt(task, log.fork(), printing, sandbox, next).await {
                 Ok(done) => return Ok(done),
                 Err(error) => {
-                    // What it left is not fit for another try; its end may fail like the try did.
+                    // A broken sandbox is not fit for another try; closing it may fail just as the try did.
                     if let Some(broken) = sandbox.take() {
                         self.pool.dispose(broken);
                     }
@@ -228,7 +228,7 @@ impl DatumContext {
         }
     }
 
-    /// Waits a moment, and then until the executor answers: a container engine that is restarted is back after a while.
+    /// Waits a moment, and then until the executor responds: a container engine that is being restarted comes back.
     async fn wait_for_executor(&self, lost: u32) -> Result<(), ExecError> {
         let begun = Instant::now();
         let mut pause = FIRST_PAUSE * (1 << lost);
@@ -294,7 +294,7 @@ impl DatumContext {
         })
     }
 
-    /// A try that no sandbox was needed for.
+    /// A try that needed no sandbox.
     fn not_started(&self, why: &str, log: SharedLog) -> Ended {
         let now = self.store.clock().now();
         let reason = Some(format!("the command did not start: {why}"));
@@ -309,7 +309,7 @@ impl DatumContext {
         }
     }
 
-    /// Why a try failed, where its exit code alone does not say it.
+    /// Why a try failed, if its exit code alone does not say it.
     fn reason(&self, outcome: &Outcome) -> Option<String> {
         match &outcome.exit {
             Exit::Code(_) | Exit::Signal(_) if outcome.out_of_memory => {
@@ -326,7 +326,7 @@ impl DatumContext {
                 Some(format!("{what} took longer than `datum_timeout` allows: {shown}"))
             }
             Exit::NotStarted { why } => Some(format!("the command did not start: {why}")),
-            // Stages choose both: a line end must not make lines that look like pv's own.
+            // Stages choose both: a line break must not produce lines that look like pv's own.
             Exit::BadOutput { path, why } => {
                 Some(format!("its output `{}` cannot be stored: {}", path.escape_debug(), why.escape_debug()))
             }
@@ -335,7 +335,7 @@ impl DatumContext {
     }
 }
 
-/// Why an input cannot be a file below `/pfs`: commits of before may hold such paths.
+/// Why an input cannot be a file below `/pfs`: old commits may contain such paths.
 fn unnameable(input: &InputFile) -> Option<String> {
     const PATH_MAX: usize = 4096;
     let part = input.path.split('/').any(|part| part.len() > specs::MAX_PART_BYTES);
@@ -348,14 +348,14 @@ fn unnameable(input: &InputFile) -> Option<String> {
     Some(format!("its input `/pfs/{}` cannot be created: {why}", input.path))
 }
 
-/// A number of bytes, exactly, in the largest unit that fits.
+/// A number of bytes, exact, in the largest unit that fits.
 fn shown(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let fits = units.iter().find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));
     fits.map_or_else(|| format!("{bytes} bytes"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
 }
 
-/// Whether another sandbox may do better.
+/// Whether another sandbox may succeed.
 fn is_transient(error: &ExecError) -> bool {
     match error {
         ExecError::SandboxLost { .. } | ExecError::Docker { .. } | ExecError::NotAnswering { .. } => true,

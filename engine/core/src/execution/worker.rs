@@ -1,8 +1,7 @@
-//! The workers of a job: each takes datums off the queue and has them executed in a sandbox of its own.
+//! The workers of a job: each takes datums from the queue and has them executed in its own sandbox.
 //!
-//! A worker has three datums in its hands: while one runs, the inputs of the next are laid out beside it, and what the one before gave is
-//! taken into the store. A worker that finds the queue empty takes over what another would do next, so that nothing waits behind a datum
-//! that takes long.
+//! A worker handles three datums at a time: while one runs, the inputs of the next are laid out, and the outputs of the previous one are
+//! stored. A worker that finds the queue empty takes over what another would do next, so that nothing waits behind a slow datum.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -20,26 +19,27 @@ use crate::recipe::Prepared;
 use crate::slots::DatumSlots;
 use sandbox::{DatumTask, Sandbox};
 
-/// Datums whose end is known already that are passed over while another runs: anyone who waits for the next one should not wait for long.
+/// Maximum number of datums with a known end that are skipped while another runs, so that whoever waits for the next one does not wait
+/// long.
 const LOOK_AHEAD: usize = 64;
 
-/// What a datum of the queue became; with those that were executed what others see of them meanwhile.
+/// The result of a datum from the queue; for executed ones, with what others see of them meanwhile.
 pub(super) type Collected = (DatumKey, Result<(DatumEnd, Option<AtWork>)>);
 
-/// What the workers of a job share.
+/// Shared by the workers of a job.
 #[derive(Debug)]
 pub(super) struct Work {
     datums: DatumContext,
     queue: Mutex<crate::datums::IntoIter>,
     slots: Arc<DatumSlots>,
     collected: mpsc::Sender<Collected>,
-    /// By worker, the datum that it does next.
+    /// The datum that each worker does next.
     ahead: Mutex<BTreeMap<usize, Ready>>,
-    /// Workers that look for one.
+    /// Number of workers searching for a datum.
     looking: watch::Sender<usize>,
 }
 
-/// A datum that is to be executed.
+/// A datum to execute.
 #[derive(Debug)]
 struct Ready {
     key: DatumKey,
@@ -47,19 +47,19 @@ struct Ready {
     task: Arc<DatumTask>,
 }
 
-/// A worker, by its number among those of the job.
+/// A worker, by its number within the job.
 struct Worker {
     work: Arc<Work>,
     number: usize,
     sandbox: Option<Sandbox>,
-    /// The look for the next datum.
+    /// The search for the next datum.
     look: JoinSet<()>,
-    /// What the last datum gave, on its way into the store.
+    /// The last datum's outputs, being stored.
     taken_in: JoinSet<()>,
 }
 
 impl Work {
-    /// The datums of `todo`; what becomes of them goes to `collected`.
+    /// The datums of `todo`; their results are sent to `collected`.
     pub(super) fn new(
         datums: DatumContext,
         todo: crate::datums::DatumList,
@@ -77,11 +77,11 @@ impl Work {
             () = worker.all() => true,
             () = until(&mut halted, |halted| *halted) => false,
         };
-        // What has run is kept, however the job ends.
+        // Whatever has run is kept, however the job ends.
         join(&mut worker.taken_in).await;
         let Some(sandbox) = worker.sandbox else { return };
         let datums = &worker.work.datums;
-        // In the middle of a datum it is of no more use; and an autoscaling pipeline keeps nothing warm.
+        // In the middle of a datum the sandbox is useless; and an autoscaling pipeline keeps nothing warm.
         if is_done && sandbox.is_clean() && !datums.pipeline.spec.autoscaling {
             datums.give_back(sandbox).await;
         } else {
@@ -89,7 +89,7 @@ impl Work {
         }
     }
 
-    /// Finds a datum that has to be executed, among the next `most`; those whose end is known are done with that.
+    /// Finds a datum to execute among the next `most`; those with a known end are done immediately.
     async fn look(&self, most: usize) -> Option<Ready> {
         for _ in 0..most {
             let (key, inputs) = self.queue.lock().expect("no panic under this lock").next()?;
@@ -110,7 +110,7 @@ impl Work {
         None
     }
 
-    /// Takes over what another worker would do next; waits for those who still look.
+    /// Takes over what another worker would do next; waits for those still searching.
     async fn take_over(&self) -> Option<Ready> {
         let mut looking = self.looking.subscribe();
         loop {
@@ -164,12 +164,13 @@ impl Worker {
                 Ok(tries) => work.datums.keep(&prepared, tries).await.map(|(end, at_work)| (end, Some(at_work))),
                 Err(error) => Err(error),
             };
-            // Nobody collects any more when the job has halted.
+            // Nobody collects results any more once the job has halted.
             work.collected.send((key, ended)).await.ok();
         });
     }
 
-    /// Begins to look for the next datum, which continues whatever becomes of the present one: a datum that left the queue must not be lost.
+    /// Starts the search for the next datum, which continues whatever happens to the current one: a datum taken from the queue must not be
+    /// lost.
     fn look_ahead(&mut self) -> oneshot::Receiver<Option<Arc<DatumTask>>> {
         let (found, next) = oneshot::channel();
         let (work, number) = (self.work.clone(), self.number);
@@ -188,7 +189,7 @@ impl Worker {
     }
 }
 
-/// Counts as one who looks.
+/// Counts as a searching worker.
 struct Looks(Arc<Work>);
 
 impl Drop for Looks {
@@ -197,7 +198,7 @@ impl Drop for Looks {
     }
 }
 
-/// Waits for the one task that there is, if any; its panic is the worker's.
+/// Waits for the only task, if there is one, and propagates its panic.
 async fn join(tasks: &mut JoinSet<()>) {
     if let Some(Err(error)) = tasks.join_next().await
         && let Ok(panic) = error.try_into_panic()

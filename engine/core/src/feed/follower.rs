@@ -1,4 +1,4 @@
-//! Somebody who follows a job.
+//! A follower of a job.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -9,40 +9,40 @@ use specs::Digest;
 use super::Feed;
 use super::printing::{Place, Printed, Printing};
 
-/// Ended datums reported at a time.
+/// Number of ended datums reported at a time.
 const AT_A_TIME: usize = 256;
 
-/// Reads what a job prints, from its start in this engine on: every byte once, as far as it is kept.
+/// Reads what a job prints, from its start in this engine: every byte once, as far as it is kept.
 #[derive(Debug)]
 pub struct Follower {
     feed: Arc<Feed>,
-    /// How many of the ended datums were reported, and of those given up.
+    /// Number of ended datums reported so far, and of abandoned ones.
     ended: usize,
     given_up: usize,
-    /// Datums that were seen at work, and how far they were read.
+    /// Datums seen in progress, and how far they were read.
     open: BTreeMap<u64, (Arc<Printing>, Place)>,
-    /// Results of datums that were followed to their end, until they come up among those that have ended.
+    /// Results of datums that were followed to their end, until they appear among the ended ones.
     told: HashSet<Digest>,
 }
 
-/// What there is to tell of a job.
+/// News about a job.
 #[derive(Debug)]
 pub enum Heard {
     /// A datum printed something, or one of its tries ended.
     Printed(Printed),
-    /// A datum has ended of which nothing was told before: its result has all.
+    /// A datum that was not reported before has ended: its result has everything.
     Ended(Digest),
     /// A reported datum has ended, with this result; without one if the job was stopped.
     Over(u64, Option<Digest>),
 }
 
-/// What a look gave.
+/// The result of a look.
 #[derive(Debug)]
 struct Seen {
     ended: Vec<Digest>,
     given_up: Vec<Arc<Printing>>,
     at_work: BTreeMap<u64, Arc<Printing>>,
-    /// Whether nothing but what was seen will come.
+    /// Whether nothing further will come.
     is_all: bool,
 }
 
@@ -51,7 +51,7 @@ impl Follower {
         Self { feed, ended: 0, given_up: 0, open: BTreeMap::new(), told: HashSet::new() }
     }
 
-    /// Tells `hear` what is new; false when nothing more will come.
+    /// Reports what is new to `hear`; false if nothing further will come.
     pub fn look<E: From<RepoError>>(
         &mut self,
         store: &Store,
@@ -61,7 +61,7 @@ impl Follower {
         for printing in at_work.values().chain(&given_up) {
             self.open.entry(printing.number()).or_insert_with(|| (printing.clone(), Place::default()));
         }
-        // Those whose end was seen are read to their end, before their results are passed over.
+        // Datums seen to end are read to their end before their results are skipped.
         let over: Vec<u64> = self.open.keys().filter(|number| !at_work.contains_key(number)).copied().collect();
         for number in over {
             let Some((printing, mut place)) = self.open.remove(&number) else { continue };
@@ -85,7 +85,7 @@ impl Follower {
         Ok(!is_all)
     }
 
-    /// In one moment: each datum is either at work or has ended.
+    /// One consistent moment: each datum is either in progress or has ended.
     fn see(&mut self) -> Seen {
         let inner = self.feed.inner();
         let ended: Vec<Digest> = inner.ended[self.ended..].iter().take(AT_A_TIME).copied().collect();

@@ -1,9 +1,9 @@
-//! What a try prints: a log of bounded size.
+//! The log of a try, bounded in size.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A log of bounded size: beyond it the head and the tail are kept, and the cut is marked.
+/// A log of bounded size: beyond the bound only head and tail are kept, and the cut is marked.
 #[derive(Debug, Clone)]
 pub(super) struct LogBuffer {
     head: Vec<u8>,
@@ -12,7 +12,7 @@ pub(super) struct LogBuffer {
     cut: u64,
 }
 
-/// Where the bytes of a log are that was cut: its head, and how many bytes are missing after it.
+/// The shape of a cut log: the length of its head, and the number of bytes missing after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cut {
     pub(super) head: u64,
@@ -21,13 +21,13 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Of what was printed after the first `from` bytes: how many bytes are missing, and where the rest begins in the stored form of a
+    /// For what was printed after the first `from` bytes: the number of missing bytes, and where the rest begins in the stored form of a
     /// log of `stored` bytes.
     pub(super) fn rest(&self, from: u64, stored: usize) -> (u64, usize) {
         let tail = self.head + self.missing;
         let from = from.min(self.total);
         if from < self.head || self.missing == 0 {
-            // The mark of the cut, if there is one, stands in the text.
+            // The mark of the cut, if any, is part of the text.
             return (0, usize::try_from(from).map_or(stored, |from| from.min(stored)));
         }
         let left = usize::try_from(self.total - from.max(tail)).unwrap_or(usize::MAX);
@@ -64,7 +64,7 @@ impl LogBuffer {
         Cut { head, missing: self.cut, total: head + self.cut + self.tail.len() as u64 }
     }
 
-    /// Of what was printed after the first `from` bytes at most `most` bytes, and how many before these are kept no more.
+    /// At most `most` bytes of what was printed after the first `from` bytes, and how many bytes before these are no longer kept.
     pub(super) fn after(&self, from: u64, most: usize) -> (u64, Vec<u8>) {
         let Cut { head, missing, .. } = self.shape();
         if from < head {
@@ -78,7 +78,7 @@ impl LogBuffer {
     }
 }
 
-/// The log of a try that prints, shared with those who read along.
+/// The log of a running try, shared with those who read it.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedLog(Arc<Mutex<LogBuffer>>);
 
@@ -87,7 +87,7 @@ impl SharedLog {
         Self(Arc::new(Mutex::new(LogBuffer::new(max))))
     }
 
-    /// Another log that continues from what this one holds.
+    /// Another log that continues from this one's content.
     pub(crate) fn fork(&self) -> Self {
         Self(Arc::new(Mutex::new(self.read().clone())))
     }

@@ -1,12 +1,13 @@
-//! What a job that runs here has done and printed so far: one source for those who ask and for those who follow.
+//! What a job running here has done and printed so far: one source for queries and for followers.
 //!
-//! - `log`      what a try prints, bounded in size
-//! - `printing` what one datum prints, try by try
-//! - `so_far`   the map of datums that the job's output commit will have
-//! - `follower` somebody who follows: what is new since the last look, without a gap and without a repetition
+//! - `log`: the log of a try, bounded in size
+//! - `printing`: what one datum prints, try by try
+//! - `so_far`: the datums map that the job's output commit will have
+//! - `follower`: a follower: what is new since the last look, without gaps or repetitions
 //!
-//! Nothing here waits for a follower: a datum prints into its own bounded log, and a follower reads there. One that is too slow is told
-//! how many bytes it missed. A datum is at work until its result is stored, and in the same moment it is among those that have ended.
+//! Nothing here waits for a follower: a datum prints to its own bounded log, and a follower reads from there. One that is too slow learns
+//! how many bytes it missed. A datum is in progress until its result is stored, and at the same moment becomes one of those that have
+//! ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,28 +28,28 @@ pub(crate) use log::SharedLog;
 pub use printing::{Printed, Printing};
 pub use so_far::{DatumEdits, SoFar};
 
-/// A job that runs here, from its start in this engine on.
+/// A job that runs here, from its start in this engine.
 #[derive(Debug)]
 pub struct Feed {
     inner: Mutex<Inner>,
-    /// Told whenever there is something new.
+    /// Notified of every change.
     news: watch::Sender<()>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Results that this job made, in the order in which they came: 32 bytes a datum.
+    /// Results that this job made, in order of arrival: 32 bytes per datum.
     ended: Vec<Digest>,
-    /// By number.
+    /// The datums in progress, by number.
     at_work: BTreeMap<u64, Arc<Printing>>,
-    /// Those that came to nothing, such as datums of a job that was stopped.
+    /// Datums without a result, such as those of a stopped job.
     given_up: Vec<Arc<Printing>>,
-    /// Datums that were begun.
+    /// Number of datums begun.
     begun: u64,
     so_far: Option<Arc<SoFar>>,
     /// When the job first began in this engine.
     began: Option<Timestamp>,
-    /// Whether nothing more will come.
+    /// Whether nothing further will come.
     is_over: bool,
 }
 
@@ -63,22 +64,22 @@ impl Feed {
         self.inner.lock().expect("no panic under this lock")
     }
 
-    /// Somebody who follows the job from its start in this engine on.
+    /// A follower of the job, from its start in this engine.
     pub fn follow(self: &Arc<Self>) -> Follower {
         Follower::new(self.clone())
     }
 
-    /// The datums at work, in the order in which they were begun.
+    /// The datums in progress, in the order in which they were begun.
     pub fn at_work(&self) -> Vec<Arc<Printing>> {
         self.inner().at_work.values().cloned().collect()
     }
 
-    /// Told whenever there is something new.
+    /// Notified of every change.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
     }
 
-    /// The datums that have ended, with those that are taken over from the base.
+    /// The datums that have ended, including those taken from the base.
     pub fn so_far(&self) -> Option<Arc<SoFar>> {
         self.inner().so_far.clone()
     }
@@ -87,7 +88,7 @@ impl Feed {
         self.inner().so_far = Some(so_far);
     }
 
-    /// A result of this very job, made at `made_at`, that it continues with. What an earlier engine made was not announced here yet.
+    /// A result of this same job, made at `made_at`, with which it continues. Results of an earlier engine were not announced here yet.
     pub(crate) fn found(&self, result: Digest, made_at: Timestamp) {
         let mut inner = self.inner();
         if inner.began.is_some_and(|began| made_at < began) {
@@ -102,7 +103,7 @@ impl Feed {
         self.inner().began.get_or_insert(now);
     }
 
-    /// Nothing more will come.
+    /// Nothing further will come.
     pub(crate) fn end(&self) {
         self.inner().is_over = true;
         self.tell();
@@ -113,7 +114,7 @@ impl Feed {
     }
 }
 
-/// A datum at work. Dropped before [`AtWork::ended`], it came to nothing.
+/// A datum in progress. If dropped before [`AtWork::ended`], it has no result.
 #[derive(Debug)]
 pub(crate) struct AtWork {
     feed: Arc<Feed>,

@@ -9,10 +9,10 @@ use tokio::sync::watch;
 
 use super::log::{Cut, SharedLog};
 
-/// Bytes that are read of a log at a time, so that anyone who prints never waits long.
+/// Maximum number of bytes of a log read at a time, so that the printing datum never waits long.
 const PIECE_BYTES: usize = 256 << 10;
 
-/// A datum at work, or one that has just ended, for those who follow it.
+/// A datum in progress, or one that has just ended, for its followers.
 #[derive(Debug)]
 pub struct Printing {
     number: u64,
@@ -25,11 +25,11 @@ pub struct Printing {
 struct Inner {
     /// Tries that have ended, whose logs are stored.
     tries: Vec<Stored>,
-    /// The log of the try after these, once it has begun.
+    /// The log of the next try, once it has begun.
     log: Option<SharedLog>,
-    /// How many times a try was begun, also those that began again in another sandbox.
+    /// Number of attempts, including those repeated in another sandbox.
     attempts: u64,
-    /// Bytes that the present attempt found in its log.
+    /// Number of bytes that were in the log when the current attempt began.
     found: u64,
     is_over: bool,
     result: Option<Digest>,
@@ -41,30 +41,30 @@ struct Stored {
     shape: Cut,
 }
 
-/// How far somebody has read what a datum prints.
+/// How far a follower has read a datum's output.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Place {
-    /// Tries that were read to their end.
+    /// Number of tries read to their end.
     tries: usize,
-    /// Bytes that were read of the next.
+    /// Number of bytes read of the next try.
     at: u64,
     attempts: u64,
 }
 
-/// A piece of what a datum printed.
+/// A piece of a datum's output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Printed {
-    /// The datum's number in its job: two datums may have one id.
+    /// The datum's number in its job: two datums may have the same id.
     pub number: u64,
     /// The datum.
     pub datum: DatumId,
     /// Which of its tries printed it, from 1.
     pub try_number: usize,
-    /// Bytes before this piece that came too quickly to be read, or are not kept.
+    /// Bytes before this piece that came too quickly to be read, or are no longer kept.
     pub skipped_bytes: u64,
-    /// What it printed.
+    /// The output.
     pub bytes: Vec<u8>,
-    /// How the try ended, when this is its last piece.
+    /// How the try ended, if this is its last piece.
     pub end: Option<Try>,
 }
 
@@ -87,7 +87,7 @@ impl Printing {
         self.datum
     }
 
-    /// All that it has printed so far, as far as it is kept.
+    /// Everything printed so far, as far as it is kept.
     pub fn so_far(&self, store: &Store) -> Result<Vec<Printed>, RepoError> {
         let (stored, log) = {
             let inner = self.inner();
@@ -104,7 +104,7 @@ impl Printing {
         Ok(pieces)
     }
 
-    /// The present try prints to `log` from now on, which may hold something already.
+    /// From now on the current try prints to `log`, which may already have content.
     pub(crate) fn prints_to(&self, log: &SharedLog) {
         let found = log.read().shape().total;
         let mut inner = self.inner();
@@ -113,12 +113,12 @@ impl Printing {
         inner.found = found;
     }
 
-    /// Something was printed.
+    /// Notifies followers of new output.
     pub(crate) fn tell(&self) {
         self.news.send_replace(());
     }
 
-    /// The present try has ended, and what it printed to `log` is stored.
+    /// The current try has ended, and its output in `log` is stored.
     pub(crate) fn stored(&self, tried: &Try, log: &SharedLog) {
         let shape = log.read().shape();
         let mut inner = self.inner();
@@ -139,7 +139,7 @@ impl Printing {
         self.inner().result
     }
 
-    /// The next piece after a place, which moves on; `None` when there is none yet.
+    /// The next piece after `place`, which advances; `None` if there is none yet.
     pub(super) fn next(&self, place: &mut Place, store: &Store) -> Result<Option<Printed>, RepoError> {
         let inner = self.inner();
         if let Some(Stored { tried, shape }) = inner.tries.get(place.tries) {
@@ -149,7 +149,7 @@ impl Printing {
         }
         let Some(log) = inner.log.clone() else { return Ok(None) };
         if place.attempts != inner.attempts {
-            // A lost sandbox took what it printed along: the try began again from what was there before.
+            // The output of a lost sandbox is gone: the try began again with the log's earlier content.
             place.attempts = inner.attempts;
             place.at = place.at.min(inner.found);
         }
@@ -163,7 +163,7 @@ impl Printing {
         Ok(Some(Printed { number: self.number, datum: self.datum, try_number, skipped_bytes, bytes, end: None }))
     }
 
-    /// What was not read yet of a try that has ended.
+    /// The unread rest of an ended try.
     fn last_piece(&self, place: &mut Place, store: &Store, tried: Try, shape: Cut) -> Result<Printed, RepoError> {
         let stored = match &tried.log {
             Some(log) if place.at < shape.total => store.log(log)?,

@@ -1,4 +1,4 @@
-//! The map of datums that a job's output commit will have, as far as the job has come.
+//! The datums map that a job's output commit will have, as far as the job has come.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
@@ -7,10 +7,10 @@ use repos::{RepoError, Store};
 
 use crate::datums::DatumMap;
 
-/// Edits of a map of datums: a value, or `None` to remove an entry.
+/// Edits of a datums map: a value, or `None` to remove an entry.
 pub type DatumEdits = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// A map, and edits that are not worked in yet.
+/// A map, and edits not yet applied to it.
 #[derive(Debug)]
 pub struct SoFar {
     inner: Mutex<(DatumMap, DatumEdits)>,
@@ -29,12 +29,12 @@ impl SoFar {
         self.inner().1.insert(key, value);
     }
 
-    /// The map and its edits as they are now.
+    /// The current map and its pending edits.
     pub fn snapshot(&self) -> (DatumMap, DatumEdits) {
         self.inner().clone()
     }
 
-    /// Works the edits into the map, while others may look; only one thread edits.
+    /// Applies the edits to the map while others may read; only one thread edits.
     pub fn flush(&self, store: &Store) -> Result<DatumMap, RepoError> {
         let (map, edits) = self.snapshot();
         let map = map.edit(store, edits, &mut &*store)?;

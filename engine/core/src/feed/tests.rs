@@ -1,4 +1,4 @@
-//! Following while it happens: every byte once.
+//! Following live output: every byte once.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Place {
         AtWork::begin(&self.feed, DatumId::new(digest(number)))
     }
 
-    /// A try begins; what it is to print goes to the log.
+    /// A try begins; the test then prints to the log.
     fn try_of(at_work: &AtWork, max: usize) -> SharedLog {
         let log = SharedLog::new(max);
         at_work.printing().prints_to(&log);
@@ -46,7 +46,7 @@ impl Place {
         at_work.printing().stored(&tried, log);
     }
 
-    /// What is heard in one look, in words.
+    /// What one look reports, as text.
     fn look(&self, follower: &mut Follower) -> (Vec<String>, bool) {
         let mut heard = Vec::new();
         let goes_on = follower.look::<repos::RepoError>(&self.store, |one| {
@@ -81,7 +81,7 @@ fn a_follower_hears_what_was_before_it_and_what_comes_once() {
     let mut follower = place.feed.follow();
     assert_eq!(place.look(&mut follower), (vec!["ended 11".to_owned(), "2.1 \"half a \"".to_owned()], true));
     assert_eq!(place.look(&mut follower), (vec![], true));
-    // All of this between two looks: the rest of a try, one that is over at once, and a datum that comes and goes.
+    // All of this happens between two looks: the rest of a try, one that ends immediately, and a datum that begins and ends.
     log.push(b"line\nlast words");
     place.end_try(&one, &log, 1);
     let log = Place::try_of(&one, 100);
@@ -211,7 +211,7 @@ fn a_try_that_begins_again_in_another_sandbox_goes_on_where_its_log_does() {
     one.printing().prints_to(&second);
     second.push(b"in the next\n");
     assert_eq!(place.look(&mut follower).0, ["1.1 \"in the next\\n\""]);
-    // The error command prints to the end of the log of the last try.
+    // The error command prints to the end of the last try's log.
     let third = second.fork();
     one.printing().prints_to(&third);
     third.push(b"cleaned up\n");

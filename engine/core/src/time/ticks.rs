@@ -1,7 +1,7 @@
-//! Ticks: commits of a cron input's repository, each with an empty file that is named after its time.
+//! Ticks: commits in a cron input's repository, each with an empty file named after its time.
 //!
-//! All that tick at one time tick in one run, so what reads two clocks sees both at once. The newest tick of a clock is what its branch's
-//! head added; a tick is made only if it is newer, so there are never two of one time.
+//! All ticks at one time are in one run, so a reader of two cron inputs sees both at once. The newest tick is what the branch's head added;
+//! a tick is made only if it is newer, so there are never two for one time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,15 +20,15 @@ use crate::graph::{BranchOf, Graph, Pipeline};
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::schedule::{instant, next_after, stored};
 
-/// A clock: the cron input of a pipeline.
+/// A cron input of a pipeline.
 #[derive(Debug, Clone)]
 struct Clock {
     branch: BranchOf,
-    /// Whether a tick replaces the one before.
+    /// Whether a tick replaces the previous one.
     overwrite: bool,
 }
 
-/// Makes the ticks that are due, each time's in one run.
+/// Makes the due ticks, with one run for each time.
 pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &Actor) -> Result<Vec<RunId>> {
     let missed = store.setting(&MISSED_TICKS)?;
     let graph = Graph::load(store)?;
@@ -51,7 +51,7 @@ pub(super) fn due(store: &Store, now: Timestamp, watched_since: Timestamp, by: &
     Ok(runs)
 }
 
-/// The times to tick after one and up to another.
+/// The times to tick, after one and up to another.
 fn times(cron: &CronInput, after: Timestamp, now: Timestamp, missed: MissedTicks) -> Vec<Timestamp> {
     if missed == MissedTicks::All {
         let next = |time: &Timestamp| next_after(&cron.spec, *time);
@@ -61,7 +61,7 @@ fn times(cron: &CronInput, after: Timestamp, now: Timestamp, missed: MissedTicks
     newest.filter(|time| *time > after).into_iter().collect()
 }
 
-/// When the clock of a pipeline comes due after `now`.
+/// When a cron input of a pipeline comes due after `now`.
 pub(super) fn next(pipeline: &Pipeline, now: Timestamp) -> Option<Timestamp> {
     let next = |cron: &CronInput| match cron.start.map(just_before).filter(|start| *start > now) {
         Some(start) => next_after(&cron.spec, start),
@@ -70,9 +70,9 @@ pub(super) fn next(pipeline: &Pipeline, now: Timestamp) -> Option<Timestamp> {
     pipeline.spec.input.crons().into_iter().filter_map(next).min()
 }
 
-/// Has all clocks of a pipeline tick now, after what is due.
+/// Makes all cron inputs of a pipeline tick now, after what is due.
 ///
-/// `Usage` when it has none, `Conflict` when it is stopped or ticked this very moment.
+/// `Usage` if it has none, `Conflict` if it is stopped or has just ticked.
 pub fn tick(store: &Store, name: &PipelineName, by: &Actor) -> Result<RunId> {
     let row = store.pipeline(name)?;
     let pipeline = Pipeline::load(store, &row)?;
@@ -92,7 +92,7 @@ pub fn tick(store: &Store, name: &PipelineName, by: &Actor) -> Result<RunId> {
     for clock in &clocks {
         newest = newest.max(last_tick(store, &clock.branch)?);
     }
-    // A whole second reads better; within the second of another tick it takes more.
+    // A whole second reads better; within the second of another tick a more precise time is needed.
     let second = Timestamp::from_micros(now.as_micros() - now.as_micros().rem_euclid(1_000_000));
     let time = if newest.is_none_or(|newest| newest < second) { second } else { now };
     make(store, time, &clocks, by)?.ok_or_else(|| EngineError::Conflict {
@@ -111,7 +111,7 @@ fn just_before(start: jiff::Timestamp) -> Timestamp {
     Timestamp::from_micros(start.as_microsecond() - 1)
 }
 
-/// Up to when nothing is left to tick: the newest tick, and from when on the clock goes.
+/// The time up to which all ticks are made: that of the newest tick, or the start of the schedule.
 fn ticked_until(store: &Store, pipeline: &Pipeline, cron: &CronInput, clock: &Clock) -> Result<Timestamp> {
     let newest = last_tick(store, &clock.branch)?;
     let goes_from = match cron.start {
@@ -121,7 +121,7 @@ fn ticked_until(store: &Store, pipeline: &Pipeline, cron: &CronInput, clock: &Cl
     Ok(newest.map_or(goes_from, |newest| newest.max(goes_from)))
 }
 
-/// When the clock was applied as it is now. What ticked after the pipeline's last apply makes that the answer.
+/// When the schedule was applied as it is now. If it ticked after the pipeline's last apply, that is the answer.
 fn goes_since(store: &Store, pipeline: &Pipeline, cron: &CronInput, newest: Option<Timestamp>) -> Result<Timestamp> {
     let mut since = store.pipeline(pipeline.name())?.applied_at;
     if newest.is_some_and(|newest| newest >= since) {
@@ -136,7 +136,7 @@ fn goes_since(store: &Store, pipeline: &Pipeline, cron: &CronInput, newest: Opti
     Ok(since)
 }
 
-/// The time of a clock's newest tick: of the file that its branch's head added.
+/// The time of the newest tick: that of the file which its branch's head added.
 fn last_tick(store: &Store, (repo, branch): &BranchOf) -> Result<Option<Timestamp>> {
     if !store.has_repo(repo)? {
         return Ok(None);
@@ -156,7 +156,7 @@ fn last_tick(store: &Store, (repo, branch): &BranchOf) -> Result<Option<Timestam
     Ok(newest)
 }
 
-/// Makes the ticks of one time, those that are not there yet, in one run; `None` when all are.
+/// Makes the missing ticks of one time, in one run; `None` if none is missing.
 fn make(store: &Store, time: Timestamp, clocks: &[Clock], by: &Actor) -> Result<Option<RunId>> {
     let run = new_run();
     retry_on_conflict(store, || {
@@ -165,7 +165,7 @@ fn make(store: &Store, time: Timestamp, clocks: &[Clock], by: &Actor) -> Result<
         let mut done = BTreeSet::new();
         for clock in clocks.iter().filter(|clock| done.insert(clock.branch.clone())) {
             let is_fed = graph.pipelines.values().any(|pipeline| pipeline.is_fed_by(&clock.branch));
-            // The pipeline may have been deleted since, and its ticks with it.
+            // The pipeline may have been deleted since, along with its ticks.
             if is_fed && last_tick(store, &clock.branch)?.is_none_or(|newest| newest < time) {
                 moves.push(commit_tick(store, run, time, clock, by)?);
             }

@@ -1,4 +1,4 @@
-//! What the steps make of each branch, before anybody sees it.
+//! What the steps make of each branch, before anything is visible.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,10 +17,10 @@ use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
 use crate::put::MirrorOf;
 
-/// How many modified paths a summary names.
+/// Maximum number of modified paths that a summary names.
 const NAMED: usize = 10;
 
-/// The branches as the steps so far leave them.
+/// The branches after the steps so far.
 #[derive(Debug)]
 pub(super) struct Draft<'s> {
     store: &'s Store,
@@ -30,7 +30,7 @@ pub(super) struct Draft<'s> {
     branches: BTreeMap<BranchOf, Branch>,
     /// In the order in which steps name them.
     order: Vec<BranchOf>,
-    /// Branches of which a step could not be done: those after it would fail for no reason of their own.
+    /// Branches with a failed step: later steps would fail only as a consequence.
     broken: BTreeSet<BranchOf>,
     drastic: Vec<Drastic>,
 }
@@ -38,33 +38,33 @@ pub(super) struct Draft<'s> {
 /// A branch that steps name.
 #[derive(Debug)]
 struct Branch {
-    /// Where the store has it.
+    /// Its commit in the store.
     from: Option<CommitId>,
-    /// Whether a step makes it.
+    /// Whether a step creates it.
     is_created: bool,
-    /// The commit below the changes of files.
+    /// The commit on which the file changes are based.
     at: Option<CommitId>,
     /// The files of that commit.
     base: Tree,
-    /// The files now.
+    /// The current files.
     tree: Tree,
     sources: Vec<Source>,
-    /// Counts of files that were given; the others are counted at the end.
+    /// Counts of the files given by puts; the others are counted at the end.
     given: ChangeSummary,
     messages: Vec<String>,
     known_messages: BTreeSet<String>,
     /// The line that last changed files.
     changed_by: Option<u32>,
-    /// The commit that its changes are, once something named it, and the line that did.
+    /// The commit with its changes, once something named it, and the line that did.
     named: Option<(CommitId, u32)>,
     summary: ChangeSummary,
 }
 
-/// What a reference means in the middle of a transaction.
+/// What a reference means within a transaction.
 enum Meaning {
     /// A commit that the store has.
     Stored(Box<Resolved>),
-    /// A branch with what the steps before made of it.
+    /// A branch as the earlier steps left it.
     Drafted(BranchOf),
 }
 
@@ -91,7 +91,7 @@ impl Branch {
         self.tree != self.base
     }
 
-    /// Where it stands.
+    /// Its current head.
     fn head(&self) -> Option<CommitId> {
         self.named.map(|(commit, _)| commit).or(self.at)
     }
@@ -115,7 +115,7 @@ impl<'s> Draft<'s> {
         Self { store, graph, transaction, run, branches, order, broken, drastic }
     }
 
-    /// Does one step.
+    /// Executes one step.
     pub(super) fn take(&mut self, step: &Step) -> Result<()> {
         if self.broken.contains(&step.branch) {
             return Ok(());
@@ -144,7 +144,7 @@ impl<'s> Draft<'s> {
         ensure_expected_head(repo, name, step.expect, from)
     }
 
-    /// The branch as the steps so far leave it.
+    /// The branch after the steps so far.
     fn branch(&mut self, of: &BranchOf) -> Result<&mut Branch> {
         if !self.branches.contains_key(of) {
             let head = self.store.find_branch(&of.0, &of.1)?.and_then(|row| row.commit);
@@ -265,12 +265,12 @@ impl<'s> Draft<'s> {
         match self.branches.get(&default) {
             Some(branch) if branch.is_changed() => self.name_commit(&default, step.line).map(Some),
             Some(branch) => Ok(branch.head()),
-            // A look does not make it one of the transaction's.
+            // Reading it does not make it part of the transaction.
             None => changes::default_head(self.store, &default.0),
         }
     }
 
-    /// The commit to which a branch of the step's repository is to point.
+    /// The commit to which a branch of the step's repository will point.
     fn commit_of(&mut self, step: &Step, reference: &Reference) -> Result<CommitId> {
         let id = match self.meaning(reference)? {
             Meaning::Stored(resolved) => resolved.id,
@@ -294,7 +294,7 @@ impl<'s> Draft<'s> {
         if back == 0 {
             return Ok(Meaning::Drafted(of));
         }
-        // One step back from the commit that is to be is the one it is made on.
+        // The parent of the future commit is the commit that it is based on.
         let back = back - u32::from(branch.is_changed());
         let base = branch.at.ok_or_else(|| RepoError::NoCommit {
             reference: format!("`{reference}`"),
@@ -305,7 +305,7 @@ impl<'s> Draft<'s> {
         Ok(Meaning::Stored(Box::new(self.store.resolve(&reference)?)))
     }
 
-    /// The commit at which a branch stands; its changes become one, to which none can be added.
+    /// The commit of a branch; its changes become one commit, to which no more can be added.
     fn name_commit(&mut self, of: &BranchOf, line: u32) -> Result<CommitId> {
         let Transaction { by, message, .. } = self.transaction;
         let (store, run) = (self.store, self.run);
@@ -325,7 +325,7 @@ impl<'s> Draft<'s> {
         })
     }
 
-    /// Makes the commits that are left to make.
+    /// Makes the remaining commits.
     pub(super) fn name_commits(&mut self) -> Result<()> {
         for of in self.order.clone() {
             if self.branch(&of)?.is_changed() {
@@ -349,7 +349,7 @@ impl<'s> Draft<'s> {
     }
 }
 
-/// What the changes of a branch's files come to, whatever happened on the way.
+/// The total change of a branch's files, regardless of intermediate steps.
 fn summary(store: &Store, branch: &Branch) -> Result<ChangeSummary> {
     let mut summary = branch.given.clone();
     for change in diff(store, branch.base, branch.tree, None)? {

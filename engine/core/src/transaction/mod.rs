@@ -1,14 +1,14 @@
-//! Transactions: several changes of files and branches that all become visible together, as one run, or not at all.
+//! Transactions: several changes of files and branches that become visible together, as one run, or not at all.
 //!
 //! `lines` reads what people write, `request` finds and stores what the lines name and so makes steps of them, without a lock.
 //! `draft` puts the steps together in order, each on what those before it left; nothing is visible meanwhile. Then one journal record
 //! moves every branch. When somebody was quicker on one of them, all steps are put together again from the new heads.
 //!
-//! What holds for the steps of one transaction:
-//! - all changes of a branch's files are one commit of it; after that commit was named (by a branch that moves to it, or as the origin
-//!   of a copy into another repository) no step changes it any more;
-//! - a reference to a branch means what the steps before made of it; ids and tags mean what the store has;
-//! - `expect` is about the head before the transaction.
+//! Rules for the steps of one transaction:
+//! - all changes to a branch's files form one commit; once that commit was named (by a branch that moves to it, or as the origin of a copy
+//!   into another repository) no step can change it any more;
+//! - a reference to a branch means its state after the earlier steps; ids and tags mean what the store has;
+//! - `expect` refers to the head before the transaction.
 
 use std::collections::BTreeSet;
 
@@ -33,29 +33,29 @@ pub use request::{PreparedTransaction, TransactionRequest, prepare, preview};
 
 use draft::Draft;
 
-/// Changes to be made together.
+/// Changes to make together.
 #[derive(Debug)]
 pub struct Transaction<'a> {
-    /// By whom.
+    /// Who makes them.
     pub by: &'a Actor,
-    /// Why; of commits whose steps say nothing else.
+    /// The message for commits whose steps have none.
     pub message: &'a str,
-    /// What is done, in order.
+    /// The steps, in order.
     pub steps: &'a [Step],
 }
 
 /// One change of a transaction.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// Which line of the user's text this is, for errors.
+    /// The line in the user's text, for errors.
     pub line: u32,
-    /// Why, in the author's words; the messages of all steps of a branch together are its commit's.
+    /// The author's message; a commit gets the messages of all steps on its branch.
     pub message: Option<String>,
-    /// The head that the branch must have before the transaction; `None`: any.
+    /// The head that the branch must have before the transaction; `None` for any.
     pub expect: Option<CommitId>,
     /// The branch that is changed.
     pub branch: BranchOf,
-    /// What is done to it.
+    /// The action on it.
     pub action: Action,
 }
 
@@ -63,7 +63,7 @@ pub struct Step {
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub enum Action {
-    /// Puts files whose content is in the store already; `mirror`: and removes what they lack.
+    /// Puts files whose content is already in the store; with `mirror`, also removes files missing from them.
     Put { edits: Edits, mirror: Option<MirrorOf> },
     /// Removes files, and with `recursive` directories.
     Rm { paths: Vec<FilePath>, recursive: bool },
@@ -73,7 +73,7 @@ pub enum Action {
     Cp { from: Reference, to: FilePath },
     /// Moves the branch to another commit of its repository.
     Move { to: Reference },
-    /// Makes the branch, at a commit; `None`: where the default branch is.
+    /// Creates the branch, at a commit; `None` for the head of the default branch.
     Create { at: Option<Reference> },
 }
 
@@ -82,53 +82,53 @@ pub enum Action {
 pub struct Drastic {
     /// The line.
     pub line: u32,
-    /// Where: `images@main:/cam7`.
+    /// The directory: `images@main:/cam7`.
     pub place: String,
-    /// Files that go.
+    /// Number of files removed.
     pub removed: u64,
-    /// Files that were there.
+    /// Number of files that existed before.
     pub total_before: u64,
 }
 
-/// What became of a branch.
+/// The change of a branch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BranchChange {
     /// The repository.
     pub repo: RepoName,
     /// The branch.
     pub branch: BranchName,
-    /// Where it was.
+    /// Its commit before.
     pub from: Option<CommitId>,
-    /// Where it is now; in a preview the commit that is to be has no meaning yet.
+    /// Its commit afterwards; in a preview, the id of the future commit is meaningless.
     pub to: Option<CommitId>,
-    /// Whether it is new or points elsewhere.
+    /// Whether it is new or was moved.
     pub is_moved: bool,
-    /// What its commit changes; all zero when it only moved.
+    /// What its commit changes; all zero if it only moved.
     pub summary: ChangeSummary,
 }
 
 /// What a transaction does, or did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// Its run; `None` when nothing differs, and in a preview.
+    /// Its run; `None` if nothing changes, and for a preview.
     pub run: Option<RunId>,
-    /// Every branch that steps name, in the order in which they do first.
+    /// Every branch that steps name, in the order of first use.
     pub branches: Vec<BranchChange>,
-    /// Mirrors that the caller should be asked about.
+    /// Mirrors that the caller should confirm.
     pub drastic: Vec<Drastic>,
 }
 
 impl Transaction<'_> {
     /// What it would do. Nothing becomes visible.
     ///
-    /// `Lines` when steps cannot be done.
+    /// `Lines` if steps are not possible.
     pub fn preview(&self, store: &Store) -> Result<Outcome> {
         Ok(self.draft(store, &*Graph::load(store)?, new_run())?.outcome(None))
     }
 
-    /// Does it all, or nothing; again as a whole while somebody is quicker on one of its branches.
+    /// Does everything or nothing; retried as a whole if another change comes first on one of its branches.
     ///
-    /// `Lines` when steps cannot be done.
+    /// `Lines` if steps are not possible.
     pub fn publish(&self, store: &Store) -> Result<Outcome> {
         let run = new_run();
         retry_on_conflict(store, || {
@@ -146,13 +146,13 @@ impl Transaction<'_> {
         })
     }
 
-    /// All steps put together on the present heads.
+    /// All steps combined on the current heads.
     fn draft<'s>(&'s self, store: &'s Store, graph: &'s Graph, run: RunId) -> Result<Draft<'s>> {
         let mut draft = Draft::new(store, graph, self, run);
         let mut problems = Vec::new();
         for step in self.steps {
             match draft.take(step) {
-                // The disk, not the step.
+                // An error of the disk, not of the step.
                 Err(error) if !is_of_the_step(&error) => return Err(error),
                 Err(error) => problems.push((step.line, error)),
                 Ok(()) => {}

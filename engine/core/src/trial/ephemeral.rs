@@ -1,4 +1,4 @@
-//! Tries of which nothing is kept: with folders of the host inside, with the outputs put into a folder of the host, or with a shell.
+//! Trials that keep nothing: with folders of the host mounted, with the outputs written to a folder of the host, or with a shell.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -25,25 +25,25 @@ use crate::run::new_run;
 use crate::scheduler::Engine;
 use sandbox::{Console, HostFolder, Sandbox};
 
-/// What ties a try to the host.
+/// How a trial is tied to the host.
 #[derive(Debug, Clone, Default)]
 pub struct EphemeralTrial {
     /// Folders that the sandboxes show.
     pub mounts: Vec<HostFolder>,
-    /// Where the outputs go.
+    /// Where the outputs are written.
     pub out: Option<PathBuf>,
-    /// Who types at a shell in place of the pipeline's command; that is for one datum.
+    /// Input for a shell in place of the pipeline's command; only for one datum.
     pub console: Option<Console>,
 }
 
 impl EphemeralTrial {
-    /// Whether a try is of this sort at all.
+    /// Whether a trial is of this kind at all.
     pub fn is_any(&self) -> bool {
         !self.mounts.is_empty() || self.out.is_some() || self.console.is_some()
     }
 }
 
-/// Tries the datums of one pipeline after each other.
+/// Tries the datums of one pipeline one after another.
 pub(super) async fn run(
     engine: &Engine,
     request: &Request,
@@ -73,7 +73,7 @@ pub(super) async fn run(
     Ok(Tried { run: None, jobs: vec![job], left_out: selected.left_out })
 }
 
-/// One pipeline at work.
+/// One pipeline being tried.
 struct Trial<'a> {
     engine: &'a Engine,
     ephemeral: &'a EphemeralTrial,
@@ -98,7 +98,7 @@ impl<'a> Trial<'a> {
     ) -> Result<Self> {
         let store = engine.store();
         let todo = blocking(|| todo(store, request, pipeline, &leaves, ephemeral.console.is_some()))?;
-        // A second try of a command under edit tells nothing new.
+        // A second try of a command being edited would show nothing new.
         let mut once = (**pipeline).clone();
         once.spec.datum_tries = 1;
         let row = row(store, pipeline);
@@ -164,7 +164,7 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// False when it was stopped.
+    /// False if it was stopped.
     async fn all(&mut self, sandbox: &mut Option<Sandbox>) -> Result<bool> {
         let mut stop = self.stop.clone();
         for (key, inputs) in std::mem::take(&mut self.todo) {
@@ -178,7 +178,7 @@ impl<'a> Trial<'a> {
         Ok(true)
     }
 
-    /// The output of a datum; `None` when it failed.
+    /// The output of a datum; `None` if it failed.
     async fn one(
         &self,
         inputs: &[InputMatch],
@@ -205,7 +205,7 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
-    /// Puts all outputs into a folder of the host. What an earlier try left there is replaced.
+    /// Writes all outputs to a folder of the host, replacing what an earlier trial left there.
     fn bring(&self, out: &std::path::Path) -> Result<(), RepoError> {
         let store = self.engine.store();
         let entries = self.outputs.iter().map(|(path, file)| (path.as_str(), *file));
@@ -215,7 +215,7 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// The job that there would be, if it were kept; its order is that of no other.
+/// The job row that a kept trial would have; no other job has its order.
 fn row(store: &Store, pipeline: &Pipeline) -> JobRow {
     JobRow {
         pipeline: pipeline.name().clone(),

@@ -1,4 +1,4 @@
-//! Tries that are on record: their results are shared, whole ones make commits.
+//! Trials on record: their results are shared, and complete ones make commits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -22,7 +22,7 @@ use crate::recipe::Leaf;
 use crate::run::{Actor, cause, new_run};
 use crate::scheduler::Engine;
 
-/// Tries all that a request comes to, one pipeline after another. `stop` ends it: what is done stays in the cache.
+/// Runs everything that a request selects, one pipeline after another. `stop` ends it: what is done stays in the cache.
 pub(super) async fn run(
     engine: &Engine,
     request: &Request,
@@ -46,7 +46,7 @@ pub(super) async fn run(
     Ok(Tried { run: Some(run), jobs: jobs?, left_out: selected.left_out })
 }
 
-/// All jobs of a try.
+/// All jobs of a trial.
 struct All<'a> {
     engine: &'a Engine,
     request: &'a Request,
@@ -81,7 +81,7 @@ impl All<'_> {
 /// For each pipeline the keys of its sample; `None` for all.
 type Samples = Vec<Option<BTreeSet<DatumKey>>>;
 
-/// Chosen before anything is put on record, since there may be none.
+/// Chosen before anything is recorded, since there may be none.
 fn samples(store: &Store, request: &Request, selected: &Selected) -> Result<Samples> {
     let of = |pipeline: &Arc<Pipeline>| match selected.inputs(store, request, pipeline, &BTreeMap::new())? {
         Ok(leaves) => keys(store, pipeline, &leaves, &request.sample),
@@ -113,7 +113,7 @@ pub(super) fn ensure_same_executor(engine: &Engine, selected: &Selected) -> Resu
     }
 }
 
-/// Puts the try on record: the versions that it tries, its run, its jobs.
+/// Records the trial: the versions that it tries, its run, its jobs.
 fn begin(store: &Store, request: &Request, selected: &Selected, by: &Actor) -> Result<RunId> {
     let run = new_run();
     let mut entries = Vec::new();
@@ -123,13 +123,13 @@ fn begin(store: &Store, request: &Request, selected: &Selected, by: &Actor) -> R
         if store.pipeline_version(&name, version)?.is_none() {
             entries.push(Entry::PipelineTry { pipeline: name.clone(), version, document: pipeline.document });
         }
-        // The output of a pipeline that does not exist yet needs a place; a branch it gets with the pipeline.
+        // The output of a pipeline that does not exist yet needs a repository; it gets a branch with the pipeline.
         if request.sample.is_all() && !store.has_repo(&name.output_repo())? {
             entries.push(Entry::RepoCreate { repo: name.output_repo(), repo_kind: RepoKind::Output });
         }
         jobs.push(JobSeed { pipeline: name, version });
     }
-    // The numbers of tried versions hold for the pipelines as they are in the request.
+    // The numbers of tried versions are valid for the pipelines in the request.
     let graph = (!entries.is_empty()).then_some(request.graph.number);
     let cause: Cause = cause(store, CauseKind::Try, by, request.refs.clone());
     entries.push(Entry::Run { run, cause, moves: Vec::new(), jobs });
@@ -143,13 +143,13 @@ fn begin(store: &Store, request: &Request, selected: &Selected, by: &Actor) -> R
     Ok(run)
 }
 
-/// One job of a try.
+/// One job of a trial.
 struct One<'a> {
     engine: &'a Engine,
     by: &'a Actor,
     pipeline: &'a Arc<Pipeline>,
     row: JobRow,
-    /// Just these datums: then it makes no commit.
+    /// Only these datums: then it makes no commit.
     only: Option<BTreeSet<DatumKey>>,
     pool: &'a Arc<Pool>,
     stop: watch::Receiver<bool>,
@@ -215,7 +215,7 @@ impl One<'_> {
         Ok(ended)
     }
 
-    /// Records the end of the job; its commit, if it made one. No branch moves.
+    /// Records the end of the job; returns its commit, if it made one. No branch moves.
     fn seal(&self, ended: &Ended) -> Result<Option<CommitId>> {
         let store = self.engine.store();
         let executor = self.engine.executor().clone();
@@ -223,16 +223,16 @@ impl One<'_> {
         let entry = end_of(&sealing, ended)?;
         let commit = if let Entry::Job { commit, .. } = &entry { *commit } else { None };
         match store.publish(&Change::of(vec![entry])) {
-            // Somebody ended it meanwhile.
+            // It was ended meanwhile.
             Err(RepoError::JobEnded { .. }) => Ok(None),
             done => Ok(done.map(|()| commit)?),
         }
     }
 }
 
-/// Passes on that a try is to stop.
+/// Forwards the request to stop a trial.
 async fn forward(mut stop: watch::Receiver<bool>, told: &watch::Sender<Option<Stop>>) -> Infallible {
-    // Without anybody left to say so it continues to its end.
+    // If nobody is left to request it, the trial runs to its end.
     if stop.wait_for(|stop| *stop).await.is_ok() {
         told.send_replace(Some(Stop::Killed("its try was stopped".to_owned())));
     }

@@ -1,4 +1,4 @@
-//! Trials: other commits, specs or code in place of the present ones.
+//! Trials: other commits, specs or code in place of the current ones.
 //!
 //! A trial moves no branch, is never a pipeline's newest job, and nothing waits for it; only its results are shared, so what was tried
 //! costs nothing once it is made the present. Its run and its jobs are on record, whole trials make commits (`REPO@RUN`).
@@ -8,8 +8,8 @@
 //! - `kept`    trials that are on record
 //! - `ephemeral`   trials of which nothing is kept: with folders of the host, to a folder of the host, or with a shell inside
 //!
-//! Not here: how a job's datums are executed (`execution`), what a spec becomes (`apply`), how what was tried compares with the present
-//! (`answers::trial`).
+//! Not here: how a job's datums are executed (`execution`), how a spec becomes a version (`apply`), how the results compare with the
+//! current output (`answers::trial`).
 
 mod ephemeral;
 mod kept;
@@ -37,103 +37,103 @@ use crate::live::{Counts, JobState};
 use crate::run::Actor;
 use crate::scheduler::Engine;
 
-/// What is to be tried.
+/// What to try.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// All pipelines, those among them that are tried in place of the present ones.
+    /// All pipelines, including those to try in place of the current ones.
     pub graph: Arc<Graph>,
-    /// Which these are.
+    /// The pipelines to try in place of the current ones.
     pub specs: BTreeSet<PipelineName>,
     /// Commits in place of the heads of branches.
     pub commits: BTreeMap<BranchOf, CommitId>,
-    /// The pipelines that are asked for; empty for all that is touched.
+    /// The requested pipelines; empty for everything affected.
     pub names: BTreeSet<PipelineName>,
     /// Which datums.
     pub sample: Sample,
-    /// The same in the words of who asked, for the record.
+    /// The request in the user's words, for the record.
     pub refs: Vec<String>,
 }
 
-/// Which datums are tried.
+/// Which datums to try.
 #[derive(Debug, Clone, Default)]
 pub enum Sample {
     /// All.
     #[default]
     All,
-    /// This many, spread evenly.
+    /// This many, evenly spread.
     Some(usize),
-    /// Those of which an input path matches.
+    /// Those with a matching input path.
     Matching(Glob),
     /// Those that failed in the pipeline's newest job.
     Failed,
 }
 
 impl Sample {
-    /// Whether it is the whole.
+    /// Whether it covers all datums.
     pub fn is_all(&self) -> bool {
         matches!(self, Self::All)
     }
 }
 
-/// A try that begins.
+/// A trial that begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Begun {
-    /// Its run; `None` when nothing is kept.
+    /// Its run; `None` if nothing is kept.
     pub run: Option<RunId>,
-    /// The order that its jobs have among the living.
+    /// The order of its jobs among the live ones.
     pub order: u64,
 }
 
-/// Told that a try begins.
+/// Called when a trial begins.
 pub type OnBegin<'a> = &'a (dyn Fn(Begun) + Send + Sync);
 
-/// What came of a try.
+/// The outcome of a trial.
 #[derive(Debug, Clone)]
 pub struct Tried {
-    /// Its run; `None` when nothing is kept.
+    /// Its run; `None` if nothing is kept.
     pub run: Option<RunId>,
-    /// Its jobs, in the order in which data flows.
+    /// Its jobs, in the order of data flow.
     pub jobs: Vec<TriedJob>,
-    /// Pipelines that it would have touched further down, if it had made commits.
+    /// Downstream pipelines that it would have affected if it had made commits.
     pub left_out: Vec<PipelineName>,
 }
 
-/// What came of one pipeline.
+/// The outcome of one pipeline.
 #[derive(Debug, Clone)]
 pub struct TriedJob {
     /// The pipeline.
     pub pipeline: PipelineName,
-    /// The version of it.
+    /// Its version.
     pub version: u32,
     /// How it ended.
     pub state: JobState,
-    /// Why so, unless it succeeded.
+    /// The reason, unless it succeeded.
     pub reason: Option<String>,
     /// Its datums.
     pub counts: Counts,
     /// From its start to its end.
     pub seconds: f64,
-    /// Its output; a sample has none.
+    /// Its output; absent for a sample.
     pub commit: Option<CommitId>,
-    /// The pipeline's present output, beside which all this stands; `None` while it has none.
+    /// The pipeline's current output, for comparison; `None` if there is none.
     pub present: Option<CommitId>,
-    /// What it gave.
+    /// Its results.
     pub output: TriedOutput,
 }
 
-/// What a trial of one pipeline gave.
+/// The results of trying one pipeline.
 #[derive(Debug, Clone)]
 pub enum TriedOutput {
     /// It did not run.
     Nothing,
     /// Datums with results that are in the store.
     Kept {
-        /// Their map.
+        /// The datums map.
         datums: DatumMap,
-        /// Whether they are some only of those that there would be.
+        /// Whether they are only some of the datums.
         is_sample: bool,
     },
-    /// Datums of which no result is kept.
+    /// Datums whose results are not kept.
     EphemeralTrial {
         /// Each of them.
         datums: Vec<EphemeralDatum>,
@@ -142,20 +142,20 @@ pub enum TriedOutput {
     },
 }
 
-/// A datum that ran, of which no result is kept.
+/// A datum that ran, whose result is not kept.
 #[derive(Debug, Clone)]
 pub struct EphemeralDatum {
-    /// Its key in the map of datums.
+    /// Its key in the datums map.
     pub key: DatumKey,
     /// Its id.
     pub id: DatumId,
     /// What it read.
     pub inputs: Vec<RecipeInput>,
-    /// Root of the map of its outputs; `None` when it failed.
+    /// Root of the map of its outputs; `None` if it failed.
     pub outputs: Option<Digest>,
 }
 
-/// A pipeline's present output; `None` while it has none.
+/// A pipeline's current output; `None` if there is none.
 fn present(store: &Store, pipeline: &Pipeline) -> Result<Option<CommitId>, RepoError> {
     let (repo, branch) = pipeline.output_branch();
     if !store.has_repo(&repo)? {
@@ -164,9 +164,9 @@ fn present(store: &Store, pipeline: &Pipeline) -> Result<Option<CommitId>, RepoE
     Ok(store.find_branch(&repo, &branch)?.and_then(|row| row.commit))
 }
 
-/// The branches of a repository that pipelines read.
+/// The branch of a repository that pipelines read.
 ///
-/// `Usage` when that is none or more than one: then it is not clear what another commit would be in place of.
+/// `Usage` if there is none or more than one: then it is unclear what another commit would replace.
 pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
     let all = graph.pipelines.values().flat_map(|pipeline| pipeline.input_branches());
     let read: BTreeSet<BranchOf> = all.filter(|(read, _)| read == repo).collect();
@@ -188,9 +188,9 @@ pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
     }
 }
 
-/// Tries what a request comes to. `stop` ends it: what is done stays in the cache. `on_begin` is told before anything is executed.
+/// Runs a trial. `stop` ends it: what is done stays in the cache. `on_begin` is called before anything is executed.
 ///
-/// Runs on the engine's [runtime](Engine::runtime). `Usage` when the request comes to nothing, `NotFound` when no datum is left of it.
+/// Runs on the engine's [runtime](Engine::runtime). `Usage` if the request selects nothing, `NotFound` if no datum is left.
 pub async fn try_out(
     engine: &Engine,
     request: &Request,

@@ -1,4 +1,4 @@
-//! Which datums of a pipeline are tried, when not all.
+//! Which datums of a pipeline to try, if not all.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::graph::Pipeline;
 use crate::plan::plan;
 use crate::recipe::Leaf;
 
-/// The keys of the datums of a sample; `None` for all. `NotFound` when there is none.
+/// The keys of the datums in a sample; `None` for all. `NotFound` if there is none.
 pub(super) fn keys(
     store: &Store,
     pipeline: &Pipeline,
@@ -33,7 +33,7 @@ pub(super) fn keys(
     };
     let is_wanted = |number: usize, key: &DatumKey, inputs: &[crate::datums::InputMatch]| match sample {
         Sample::All => true,
-        // Of `total` things in a row, `count` that are evenly: where the share steps up.
+        // Of `total` items in a row, `count` evenly spread ones: where the share steps up.
         Sample::Some(count) => number * count / total != (number + 1) * count / total || *count >= total,
         Sample::Matching(glob) => inputs.iter().any(|input| glob.matches(input.path.as_str())),
         Sample::Failed => failed.contains(key),

@@ -1,4 +1,4 @@
-//! Which pipelines a try runs, and with which inputs.
+//! Which pipelines a trial runs, and with which inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::graph::{BranchOf, Pipeline};
 use crate::inputs::refusal;
 use crate::recipe::Leaf;
 
-/// The pipelines of a try.
+/// The pipelines of a trial.
 #[derive(Debug)]
 pub(super) struct Selected {
-    /// In the order in which data flows.
+    /// In the order of data flow.
     pub(super) pipelines: Vec<Arc<Pipeline>>,
-    /// Touched too, but below a pipeline that makes no commit.
+    /// Affected too, but downstream of a pipeline that makes no commit.
     pub(super) left_out: Vec<PipelineName>,
 }
 
-/// What a pipeline of a try takes, or why it cannot run.
+/// The inputs of a pipeline in a trial, or why it cannot run.
 pub(super) type Inputs = Result<Vec<Leaf>, String>;
 
 impl Selected {
-    /// With `only_first` none that reads the output of another: nothing is committed that it could read.
+    /// With `only_first`, excludes pipelines that read the output of another: nothing is committed that they could read.
     pub(super) fn of(store: &Store, request: &Request, only_first: bool) -> Result<Self> {
         for name in &request.names {
             if !request.graph.pipelines.contains_key(name) {
@@ -63,7 +63,7 @@ impl Selected {
         self.pipelines.iter().map(|pipeline| pipeline.name().clone()).collect()
     }
 
-    /// What a pipeline takes: what was given in place of a head, else what the try made itself, else the head.
+    /// The inputs of a pipeline: the commits given in place of heads, otherwise what the trial itself made, otherwise the heads.
     pub(super) fn inputs(
         &self,
         store: &Store,
@@ -95,7 +95,7 @@ impl Selected {
     }
 }
 
-/// The pipelines that are tried in another form, or read something that is replaced, and all below them.
+/// The pipelines that are tried in another form, or read something that is replaced, and everything downstream.
 fn touched(request: &Request) -> BTreeSet<PipelineName> {
     let mut touched = BTreeSet::new();
     let mut branches: BTreeSet<BranchOf> = request.commits.keys().cloned().collect();

@@ -1,4 +1,4 @@
-//! Planning against a brute-force model: every nesting, every change.
+//! Tests planning against a brute-force model: every nesting, every change.
 
 mod model;
 mod properties;

@@ -1,4 +1,4 @@
-//! The datums of an input by definition: enumerate everything, keep what fits. No trees, no order, no shortcuts.
+//! The datums of an input by definition: enumerates everything and keeps what fits, without trees, order or shortcuts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,10 @@ use specs::spec::{Input, PfsInput};
 
 /// Content by path.
 pub(super) type Files = BTreeMap<String, String>;
-/// Leaf, path, key of join or group.
+/// Leaf, path, key of a join or group.
 pub(super) type ModelInput = (usize, String, Option<String>);
 
-/// A datum: the parts of its key, and its arms.
+/// A datum: the parts of its key, and its inputs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct ModelDatum {
     pub(super) key: Vec<(usize, String)>,
@@ -19,7 +19,7 @@ pub(super) struct ModelDatum {
 /// Files by repository.
 pub(super) type World = BTreeMap<String, Files>;
 
-/// All paths of a commit: files, the directories above them, the root if there is anything.
+/// All paths of a commit: files, the directories above them, and the root unless it is empty.
 fn paths(files: &Files) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for file in files.keys() {
@@ -40,7 +40,7 @@ pub(super) fn content(world: &World, leaf: &PfsInput, path: &str) -> Vec<(String
         .collect()
 }
 
-/// All datums of `input`, whose first leaf has this number.
+/// All datums of `input`, whose first leaf has number `first`.
 pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDatum> {
     let members = |inputs: &[Input]| -> Vec<Vec<ModelDatum>> {
         let mut first = first;
@@ -55,7 +55,7 @@ pub(super) fn datums(input: &Input, first: usize, world: &World) -> Vec<ModelDat
         let matched = paths(&world[leaf.repo.as_str()]).into_iter().filter(|path| leaf.glob.matches(path));
         matched.map(|path| ModelDatum { key: vec![(first, path.clone())], inputs: vec![(first, path, None)] }).collect()
     };
-    // Keys are asked of leaves by their number in the whole spec, which begins at `first` here.
+    // Keys refer to leaves by their number in the whole spec, which begins at `first` here.
     let leaves = input.leaves();
     let part = |input: &ModelInput, is_join: bool| {
         let leaf = leaves[input.0 - first];

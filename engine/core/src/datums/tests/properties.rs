@@ -1,4 +1,4 @@
-//! What holds for every input and every change.
+//! Properties of every input and every change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use super::world::{KINDS, history, input, pair, store, trees, world};
 use crate::datums::DatumMap;
 use crate::datums::{self, DatumKey, Difference, InputMatch, KeyedChanges, MemberRows, Shape, prefix};
 
-/// What a datum shows to user code, without what is outside its recipe.
+/// What user code sees of a datum, without what is outside its recipe.
 type Shown = Vec<(usize, String, Option<String>, Vec<(String, String)>)>;
 
 fn config(share: u32) -> ProptestConfig {
@@ -26,7 +26,7 @@ fn config(share: u32) -> ProptestConfig {
     }
 }
 
-/// Runs a property, and shows the smallest input that breaks it.
+/// Checks a property, and shows the smallest input that breaks it.
 fn check<S: Strategy>(share: u32, strategy: &S, property: impl Fn(S::Value) -> TestCaseResult) {
     match TestRunner::new(config(share)).run(strategy, property) {
         Ok(()) => {}
@@ -41,7 +41,7 @@ fn as_model(key: &DatumKey, inputs: &[InputMatch]) -> ModelDatum {
     ModelDatum { key: parts.collect(), inputs: inputs.collect() }
 }
 
-/// All datums by planning in full; each must come once, with what is at its paths.
+/// All datums from a full plan; each must occur once, with what is at its paths.
 fn planned(store: &Store, input: &Input, world: &World) -> BTreeSet<ModelDatum> {
     let trees = trees(store, input, world);
     let list = datums::all(store, &Shape::of(input), trees.clone()).unwrap();
@@ -117,7 +117,7 @@ fn an_empty_arm_empties_crosses_and_joins_alone() {
     assert_eq!(counts, [0, 2, 0, 2]);
 }
 
-/// A map of datums kept up to date commit by commit: `d` rows with what the datum shows, `k` rows.
+/// A datums map, updated commit by commit: `d` rows with what the datum shows, `k` rows.
 struct Kept<'a> {
     store: &'a Store,
     input: &'a Input,
@@ -129,7 +129,7 @@ impl Kept<'_> {
         self.map = self.map.edit(self.store, edits, &mut &*self.store).unwrap();
     }
 
-    /// What a job with a plan in full leaves.
+    /// The effect of a job with a full plan.
     fn in_full(&mut self, world: &World) {
         let trees = trees(self.store, self.input, world);
         let mut edits = self.rows(&MemberRows::All { shape: Shape::of(self.input), trees: trees.clone() });
@@ -153,7 +153,7 @@ impl Kept<'_> {
         format!("{:?}", shown(self.input, world, &as_model(key, inputs))).into_bytes()
     }
 
-    /// What an incremental job does; the keys of the touched datums now and before.
+    /// The effect of an incremental job; returns the keys of the touched datums now and before.
     fn step(&mut self, old: &World, new: &World) -> [BTreeSet<DatumKey>; 2] {
         let shape = Shape::of(self.input);
         let (old, trees) = (trees(self.store, self.input, old), trees(self.store, self.input, new));
@@ -172,7 +172,7 @@ impl Kept<'_> {
         let mut edits = self.rows(&changes.rows());
         edits.extend(before.iter().map(|key| (key.below(prefix::DATUM), None)));
         edits.extend(now.iter().map(|(key, inputs)| (key.below(prefix::DATUM), Some(self.value(new, key, inputs)))));
-        // Every datum is found by its key alone.
+        // Every datum can be found by its key alone.
         for (key, inputs) in &datums::all(self.store, &shape, trees_of(self, new)).unwrap() {
             let found = difference.datum(&key).unwrap().map(|datum| (datum.key, datum.inputs));
             assert_eq!(found, Some((key, inputs)));
@@ -190,7 +190,7 @@ fn trees_of(kept: &Kept<'_>, world: &World) -> Vec<repos::tree::Tree> {
     trees(kept.store, kept.input, world)
 }
 
-/// The keys of the datums that differ, now and before, by definition.
+/// The keys of the differing datums, now and before, by definition.
 fn differing(input: &Input, old: &World, new: &World) -> [BTreeSet<Vec<(usize, String)>>; 2] {
     let side = |world: &World| -> BTreeMap<_, Shown> {
         let all = by_definition(input, world).into_iter();
@@ -216,7 +216,7 @@ fn a_change_touches_what_differs_and_commit_after_commit_equals_a_plan_in_full()
         let leaves = input.leaves();
         let all: Vec<BTreeSet<ModelDatum>> = worlds.iter().map(|world| by_definition(&input, world)).collect();
         prop_assume!(all.iter().all(|datums| datums.len() < 500));
-        // Inputs outside the recipe that come and go in a join of joins may count as a change: the cache knows better.
+        // Inputs outside the recipe that appear and disappear in a join of joins may count as a change: the cache handles that.
         let is_exact = !leaves.iter().any(|leaf| leaf.reference);
         let mut kept = Kept { store: &store, input: &input, map: DatumMap::empty() };
         kept.in_full(&worlds[0]);

@@ -1,4 +1,4 @@
-//! Small repositories, inputs and changes at random; and the stored form of them.
+//! Random small repositories, inputs and changes, and their stored form.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -10,10 +10,10 @@ use super::model::{Files, World};
 
 pub(super) const REPOS: [&str; 3] = ["one", "two", "three"];
 
-/// `/d` and `/d/1` clash: then the directory wins, so that a file becomes a directory and back.
+/// `/d` and `/d/1` clash: then the directory wins, so that a file becomes a directory and vice versa.
 const PATHS: [&str; 13] =
     ["/a-1", "/a-2", "/b-1", "/b-22", "/a/1", "/a/2", "/a/b/1", "/a.x", "/b/1", "/c", "/d", "/d/1", "/12-2"];
-/// Globs with the number of their captures.
+/// Globs with their number of captures.
 const GLOBS: [(&str, usize); 10] = [
     ("/", 0),
     ("/*", 0),
@@ -62,7 +62,7 @@ pub(super) fn world() -> impl Strategy<Value = World> {
     })
 }
 
-/// Worlds one after the other; each differs from the one before in a few files, or in all.
+/// A sequence of worlds; each differs from the previous one in a few files, or in all.
 pub(super) fn history(length: usize) -> impl Strategy<Value = Vec<World>> {
     let few = proptest::collection::vec((select(&REPOS[..]), select(&PATHS[..]), select(&["", "0", "1"][..])), 1..4);
     let step = prop_oneof![4 => few.prop_map(Ok), 1 => world().prop_map(Err)];
@@ -123,7 +123,7 @@ fn node(input: impl Strategy<Value = Input> + Clone + 'static) -> impl Strategy<
     (select(&KINDS[..]), proptest::collection::vec(input, 1..4)).prop_map(|(kind, inputs)| kind(inputs))
 }
 
-/// An input with combinations in combinations, `depth` of them at most.
+/// An input with nested combinations, at most `depth` levels deep.
 pub(super) fn input(depth: usize) -> BoxedStrategy<Input> {
     if depth == 0 {
         return leaf().boxed();
@@ -131,7 +131,7 @@ pub(super) fn input(depth: usize) -> BoxedStrategy<Input> {
     prop_oneof![1 => leaf(), 3 => node(input(depth - 1))].boxed()
 }
 
-/// An input of kind `outer` with an arm of kind `inner`, before or after a leaf.
+/// An input of kind `outer` that contains one of kind `inner`, before or after a leaf.
 pub(super) fn pair(outer: Kind, inner: Kind) -> impl Strategy<Value = Input> {
     (proptest::collection::vec(leaf(), 3..5), any::<bool>()).prop_map(move |(mut leaves, is_first)| {
         let other = leaves.pop().unwrap();
