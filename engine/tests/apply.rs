@@ -1,4 +1,4 @@
-//! Apply, and what people do to pipelines and jobs, on a real store with executors that only know images.
+//! Apply and the commands on pipelines and jobs, on a real store with executors that only know image references.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,7 +21,7 @@ use engine::executors::{Executors, choose_executor, keep};
 use engine::{EngineError, Graph};
 use sandbox::{ExecError, Executor, ExecutorInfo, FileSource, Image, ImageConfig, OnPull, Sandbox, SandboxSpec};
 
-/// An executor that answers, or does not, and knows some images by reference.
+/// An executor that answers or is unavailable, and knows some images by reference.
 #[derive(Debug)]
 struct Known {
     kind: ExecutorKind,
@@ -107,7 +107,7 @@ async fn apply_text(s: &Setting, executor: &Known, text: &str) -> engine::Result
     apply_in(s, executor, Path::new("/nonexistent"), text, false).await
 }
 
-/// A spec of one input, with `more` in its transform.
+/// A spec with one input and `more` in its transform.
 fn spec(name: &str, repo: &str, more: &str) -> String {
     format!(
         "pipeline: {{name: {name}}}\ntransform: {{cmd: [{name}]{more}}}\ninput: {{pfs: {{repo: {repo}, glob: '/*'}}}}\n"
@@ -127,7 +127,7 @@ fn name(text: &str) -> PipelineName {
     text.parse().unwrap()
 }
 
-/// What is said of specs, a line each: place, message, hint.
+/// The diagnostics of specs, one per line: place, message, hint.
 fn said(error: EngineError) -> Vec<String> {
     let EngineError::Specs { diagnostics, .. } = error else { panic!("{error:?}") };
     diagnostics.iter().map(|one| format!("{one} ({})", one.hint.clone().unwrap_or_default())).collect()

@@ -42,7 +42,7 @@ input:
     s.put("images", [("/x", Some("1"))]);
     assert_eq!(s.store.open_jobs().unwrap(), [], "nobody reads `main`");
 
-    // The run made one commit of `images` and used another branch's: each is found, and both branches together are no answer.
+    // The run made one commit of `images` and used a commit of another branch: each is found; a run on both branches is ambiguous.
     let run = s.job("upper").run;
     let find = |text: String| s.store.resolve(&text.parse().unwrap()).map(|found| found.id);
     assert_eq!(Some(find(format!("images@{run}")).unwrap()), s.head("images", "serve"));
@@ -93,7 +93,7 @@ transform: {cmd: [both], image: 'x:1'}
 input: {cross: [{pfs: {repo: images, glob: /}}, {pfs: {repo: upper, branch: release, name: old, glob: /}}]}
 ",
     );
-    // The job of `upper` fails, and `both` reads what was released before: another generation, by somebody's wish.
+    // The job of `upper` fails, and `both` reads the older `release`: another generation, as the spec asks.
     s.put("images", [("/a", Some("2")), ("/b", Some("bad"))]);
     s.run_with(|call| if call.cmd[0] == "both" { Reply::default() } else { copy(call) }).await;
     assert_eq!((s.state("upper"), s.state("both")), (SealedState::Failure, SealedState::Success));

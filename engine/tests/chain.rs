@@ -1,4 +1,4 @@
-//! Many pipelines, many commits, failures in the middle: what every run gave.
+//! Many pipelines and commits, with failures in between: checks the result of every run.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use specs::{BranchName, CommitId, RepoName, RunId};
 use super::setting::Setting;
 use sandbox::scripted::{Call, Reply};
 
-/// Ten pipelines, each with what it reads; `p3` `p4` `p5` and `p7` `p8` `p9` are diamonds, and `p9` also reads a source.
+/// Ten pipelines, each with its inputs; `p3` `p4` `p5` and `p7` `p8` `p9` are diamonds, and `p9` also reads a source.
 const GRAPH: [(&str, &[&str]); 10] = [
     ("p0", &["left"]),
     ("p1", &["p0", "right"]),
@@ -32,7 +32,7 @@ fn spec(name: &str, inputs: &[&str]) -> String {
     )
 }
 
-/// Writes its name and all it reads; fails at `p4` when a source says so.
+/// Writes its name and everything it reads; fails at `p4` when a source asks for it.
 fn join(call: Call) -> Reply {
     let all: Vec<String> = call.inputs.values().map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect();
     let name = call.cmd.into_iter().next().unwrap();
@@ -41,7 +41,7 @@ fn join(call: Call) -> Reply {
     Reply { files: [("out".to_owned(), text.into_bytes())].into(), code, ..Reply::default() }
 }
 
-/// The content of `/out` or `/in` of a commit, by the rule and the sources that it depends on.
+/// The expected content of `/out` or `/in` of a commit, computed from the sources it depends on.
 fn expected(name: &str, sources: &BTreeMap<&str, String>) -> String {
     let Some((_, inputs)) = GRAPH.iter().find(|(pipeline, _)| *pipeline == name) else { return sources[name].clone() };
     // Commands see their inputs sorted by name.
@@ -76,7 +76,7 @@ async fn fifty_commits_through_ten_pipelines_never_mix() {
     }
     s.run_with(join).await;
 
-    // Fifty commits, in batches that all wait at once; every seventh is one that `p4` cannot digest.
+    // Fifty commits, in batches that are pending at once; every seventh makes `p4` fail.
     let mut runs: Vec<(RunId, BTreeMap<&str, String>)> = Vec::new();
     for number in 1..=50 {
         let source = SOURCES[(number * number + number / 3) % 3];
@@ -110,7 +110,7 @@ async fn fifty_commits_through_ten_pipelines_never_mix() {
     }
     assert!(ended[&SealedState::Failure] > 5 && ended[&SealedState::Success] > 100, "{ended:?}");
 
-    // Every branch is a row of good commits, one a run, in the order of runs.
+    // Every branch is a sequence of good commits, one per run, in the order of runs.
     for (name, _) in GRAPH {
         let good: Vec<CommitId> = s
             .jobs(name)

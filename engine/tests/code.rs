@@ -1,4 +1,4 @@
-//! What is said of code and spec in git is what comparing them file by file gives.
+//! The answer about code and spec in git equals a comparison file by file.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ impl Git {
         self.commit_with(&[])
     }
 
-    /// Commits all files that git does not ignore, and entries in place of what is there.
+    /// Commits all files that git does not ignore; `entries` replace those at the same path.
     fn commit_with(&self, entries: &[(&str, u32, Oid)]) -> Oid {
         let mut index = self.repository.index().unwrap();
         index.clear().unwrap();
@@ -94,7 +94,7 @@ fn entry(path: &str, mode: u32, id: Oid) -> IndexEntry {
     }
 }
 
-/// What is recorded of a spec that is applied from a folder.
+/// The recorded code stamp of a spec applied from a folder.
 async fn stamp(folder: &Path, text: &str) -> Option<CodeStamp> {
     let s = Setting::new();
     s.repo("images");
@@ -107,7 +107,7 @@ async fn stamp(folder: &Path, text: &str) -> Option<CodeStamp> {
 async fn code_is_in_the_commit_when_every_file_is_and_nothing_else_matters() {
     let git = Git::new();
     let commit = git.commit().to_string();
-    // Neither what is not tracked elsewhere nor what is changed elsewhere is about the code.
+    // Untracked or changed files outside the code folder do not matter.
     git.write("notes.txt", "mine").write("other/x", "1");
     let stamp = git.stamp().await;
     assert_eq!((stamp.git_commit.as_ref(), stamp.git_clean), (Some(&commit), None));
@@ -115,7 +115,7 @@ async fn code_is_in_the_commit_when_every_file_is_and_nothing_else_matters() {
     assert_eq!((code.state, code.commit.as_ref(), code.path.as_str()), (GitState::InCommit, Some(&commit), "code"));
     let spec = stamp.git_spec.unwrap();
     assert_eq!((spec.state, spec.commit.as_ref(), spec.path.as_str()), (GitState::InCommit, Some(&commit), "p.yml"));
-    // What is staged is in no commit.
+    // A staged change is in no commit.
     git.write("code/run.sh", "echo 2\n");
     let mut index = git.repository.index().unwrap();
     index.add_path(Path::new("code/run.sh")).unwrap();
@@ -133,7 +133,7 @@ async fn files_that_git_ignores_or_does_not_track_are_not_in_the_commit() {
         differing,
         [("/model.pkl".to_owned(), GitHow::NotInCommit), ("/new.py".to_owned(), GitHow::NotInCommit)]
     );
-    // A whole folder that git ignores is in no commit.
+    // A folder that git ignores as a whole is in no commit.
     let other = Git::new();
     other.write(".gitignore", "code\n").commit();
     let check = other.code().await;
@@ -145,12 +145,12 @@ async fn files_that_git_ignores_or_does_not_track_are_not_in_the_commit() {
 async fn what_is_no_code_is_counted_in_the_commit_and_no_difference() {
     let git = Git::new();
     git.write("code/.pvignore", "*.log\n").write("code/x.log", "1").write("code/lib/y.log", "2").commit();
-    // What comes and goes there is none either.
+    // Caches and swap files are not code either.
     git.write("code/__pycache__/a.pyc", "bytes").write("code/.run.sh.swp", "swap");
     let code = git.code().await;
     assert_eq!((code.state, code.differ, code.left_out), (GitState::InCommit, 0, 3));
     assert!(code.in_words("code", 8, 3).ends_with(", without 3 excluded files"));
-    // Left out since, of what the commit has: said as that, and the rest is compared.
+    // A committed file that is excluded later is reported as a difference, and the rest is compared.
     git.write("code/.pvignore", "*.log\n/lib/\n").write("code/run.sh", "echo 2\n");
     let code = git.code().await;
     assert_eq!((code.state, code.differ, code.left_out), (GitState::Differs, 1, 4));
@@ -277,7 +277,7 @@ async fn a_submodule_counts_with_the_commit_that_is_named() {
     git.write("code/lib/a.py", "a = 2\n").write("code/lib/b.py", "b\n");
     let expected = [("/lib/a.py", GitHow::Content), ("/lib/b.py", GitHow::NotInCommit)];
     assert_eq!(git.differing().await, expected.map(|(path, how)| (path.to_owned(), how)));
-    // One that is not there cannot be compared, and is not called equal.
+    // A submodule that is not checked out cannot be compared, and is not reported as equal.
     git.commit_with(&[("code/lib", 0o160_000, Oid::from_str("0123456789012345678901234567890123456789").unwrap())]);
     let expected = ["/lib/a.py", "/lib/b.py"].map(|path| (path.to_owned(), GitHow::Submodule));
     assert_eq!(git.differing().await, expected);
@@ -291,7 +291,7 @@ async fn what_git_does_not_trust_is_not_checked() {
     git.commit();
     let others = Some(12_345);
     let is_given_away = [git.folder.path().to_owned(), git.at(".git")].iter().all(|path| {
-        // Only root may.
+        // Only root can.
         std::os::unix::fs::chown(path, others, None).is_ok()
     });
     if is_given_away {
@@ -313,11 +313,11 @@ async fn a_spec_without_code_is_compared_by_its_file() {
     let of = stamp(git.folder.path(), &text).await.unwrap();
     assert_eq!((of.tree, of.git_code, of.git_commit), (None, None, Some(commit)));
     assert_eq!(of.git_spec.unwrap().state, GitState::InCommit);
-    // What is applied counts, not what is there now.
+    // The applied text counts, not the file as it is now.
     let applied = format!("{text}# more\n");
     let of = stamp(git.folder.path(), &applied).await.unwrap();
     assert_eq!(of.git_spec.unwrap().state, GitState::Differs);
-    // From standard input: no file, so nothing is said.
+    // Specs from standard input have no file, so nothing is recorded.
     std::fs::remove_file(git.at("p.yml")).unwrap();
     assert_eq!(stamp(git.folder.path(), &text).await, None);
 }

@@ -1,4 +1,4 @@
-//! What becomes of a job whose datums, sandboxes or secrets fail, and that the next one is good.
+//! Jobs whose datums, sandboxes or secrets fail: how they end, and that the next job succeeds.
 
 use repos::documents::{JobDocument, ResultDocument};
 use repos::journal::SealedState;
@@ -9,7 +9,7 @@ use answers::datum::{DatumFilter, DatumState, DatumView, datums};
 use engine::secrets;
 use sandbox::scripted::{Call, Reply};
 
-/// The spec of a pipeline over each file of `images`, with more fields.
+/// The spec of a pipeline over each file of `images`, with additional fields.
 pub(super) fn spec(transform: &str, more: &str) -> String {
     format!(
         "{{pipeline: {{name: upper}}, transform: {{image: 'x:1', cmd: [upper]{transform}}}, \
@@ -53,7 +53,7 @@ impl Setting {
     }
 }
 
-/// `fix` ends with 0, and says so.
+/// The command `fix` exits with 0 and logs that it ran.
 fn copy_or_fix(call: Call) -> Reply {
     if call.cmd[0] == "fix" {
         assert_eq!(call.inputs["images/b"], b"bad", "the error command sees the inputs of the datum");
@@ -101,7 +101,7 @@ async fn an_error_command_that_fails_leaves_the_datum_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_input_that_cannot_be_a_file_fails_its_datum_alone_and_is_named() {
     let s = setting("", "");
-    // As a store of before may hold it: today no commit takes it in.
+    // An older store may contain such a path; today no commit accepts it.
     let long = format!("/{}", "w".repeat(300));
     let long_path: specs::FilePath = long.parse().unwrap();
     let [one, two] =

@@ -1,5 +1,5 @@
-//! Whichever write, sync, rename or batch fails: a change is there wholly or not at all, what is reported as failed did not happen, the
-//! store is sound, and the next try works.
+//! Fault injection: whichever write, sync, rename or batch fails, a change is stored completely or not at all, a change reported as
+//! failed did not happen, the store is sound, and the next attempt works.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use engine::run::Actor;
 use engine::transaction::{Action, Step, Transaction};
 use engine::{EngineError, Result};
 
-/// A change of a store that has `images` with the files `/a`, `/d/b` and two commits, and `rules` with none.
+/// A change of a store that has `images` with the files `/a`, `/d/b` and two commits, and an empty `rules`.
 type Operation = fn(&Store) -> Result<()>;
 
 fn by() -> Actor {
@@ -132,7 +132,7 @@ fn assert_sound(store: &Store, what: &str) {
     assert_eq!(repos::fsck::check(store, &|_, _, _| {}).unwrap().problems, [], "{what}");
 }
 
-/// How a try ended, as the caller sees it.
+/// Runs the operation, a second time if `again`, and returns its result as the caller sees it.
 fn attempt(dir: &Path, faults: &Faults, owner: bool, again: bool, operation: Operation) -> Result<()> {
     let store = OpenOptions::default().faults(faults.clone()).open(dir)?;
     if owner {

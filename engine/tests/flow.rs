@@ -33,7 +33,7 @@ async fn only_new_and_changed_datums_run_through_a_chain() {
         [("/a".into(), "1'|upper|lower".into()), ("/c".into(), "3|upper|lower".into())].into()
     );
 
-    // Back to what was there before: everything is known.
+    // Back to the earlier content: everything is a cache hit.
     s.put("images", [("/c", None), ("/a", Some("1")), ("/b", Some("2"))]);
     s.run().await;
     assert!(s.seen("upper").is_empty() && s.seen("lower").is_empty());
@@ -91,7 +91,7 @@ input: {cross: [{pfs: {repo: images, glob: '/*'}}, {pfs: {repo: model, glob: /}}
     s.put("model", [("/w", Some("m2"))]);
     s.put("images", [("/a", None)]);
     s.run_with(name).await;
-    // The model's run comes first and still has `/a`.
+    // The model's run comes first; its inputs still have `/a`.
     assert_eq!(s.seen("detect"), ["images/a+model/w", "images/b+model/w", "images/c+model/w"]);
     assert_eq!(s.files("detect").len(), 2);
 }
@@ -191,7 +191,7 @@ async fn nothing_waits_behind_a_datum_that_takes_long() {
         let (ended, all_ended) = &*others;
         let mut ended = ended.lock().unwrap();
         if call.inputs.contains_key("images/0") {
-            // Whatever was laid out for this worker's next turn is done by the other meanwhile.
+            // Meanwhile the other worker must take all datums that were prepared for this worker's next turn.
             let patience = std::time::Duration::from_mins(1);
             let waited = all_ended.wait_timeout_while(ended, patience, |ended| *ended < 8).unwrap();
             assert!(!waited.1.timed_out(), "a datum waits for the one that waits for it");

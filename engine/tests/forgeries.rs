@@ -1,10 +1,10 @@
-//! What somebody can do who can write to a store's place, knows all formats, and has no private key: `verify` never says PROVEN of it,
-//! and an engine signs nothing false.
+//! What an attacker can do who can write to the store's folder and knows all formats, but has no private key: `verify` never answers
+//! PROVEN for a forgery, and an engine signs nothing false.
 //!
-//! `PV_FORGERIES` changes are made, chosen by `PV_SEED`; each to a fresh copy of one store, whose index is deleted or not.
+//! `PV_FORGERIES` changes are made, chosen by `PV_SEED`; each to a fresh copy of one store, with or without its index.
 //!
-//! Left out is what no store can tell on its own, since it is a state that it once had: a backup put back as a whole, and last records
-//! taken away once the next change was made on what is left. A store replaced as a whole, with its key, is another store.
+//! Excluded is what a store cannot detect on its own, because it once was in that state: restoring a complete backup, and removing the
+//! last records if another change followed. A store replaced completely, with its key, is another store.
 
 mod records;
 
@@ -44,10 +44,10 @@ pipeline: {name: lower}
 transform: {cmd: [lower], image: 'x:1'}
 input: {pfs: {repo: upper, glob: '/*'}}
 ";
-/// What is asked about.
+/// The references that are verified.
 const ASKED: [&str; 6] = ["images", "rules", "upper", "lower", "rules@v1", "images@side"];
 
-/// As many records as may be taken away from the end without a signed commit that knew more of them.
+/// How many records may be removed from the end without a signed commit that knew of more.
 const LAST: usize = 4;
 const LAST_TAKEN: &str = "the last records taken away";
 
@@ -59,7 +59,7 @@ fn by() -> Actor {
     Actor { author: "mallory".to_owned(), committer: "uid:0@test".to_owned() }
 }
 
-/// The store as it was, with what is true of it.
+/// The original store, with the facts about it.
 struct Truth {
     _folder: tempfile::TempDir,
     dir: PathBuf,
@@ -72,7 +72,7 @@ fn resolve(store: &Store, reference: &str) -> Result<repos::store::Resolved, Rep
 }
 
 impl Truth {
-    /// Two pipelines in a row, several commits, a tag, a branch, a failed job, a key that was replaced.
+    /// Two pipelines in sequence, several commits, a tag, a branch, a failed job, a replaced key.
     async fn new() -> Self {
         let s = Setting::new();
         s.repo("images").repo("rules").pipeline(UPPER).pipeline(LOWER);
@@ -100,7 +100,7 @@ impl Truth {
         Self { _folder: folder, dir, heads, key }
     }
 
-    /// A copy of it.
+    /// Copies the store to `to`.
     fn copy(&self, to: &Path) -> PathBuf {
         let dir = to.join("store");
         copy_folder(&self.dir, &dir);
@@ -108,7 +108,7 @@ impl Truth {
     }
 }
 
-/// Lets the owner end, so that all is on the disk, and keeps a copy.
+/// Ends the owner, so that everything is on disk, and keeps a copy.
 fn drop_store(setting: Setting, from: &Path, to: &Path) {
     let Setting { store, _folder, .. } = setting;
     drop(store);
@@ -127,7 +127,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// Writes packs anew with some objects left out.
+/// Rewrites packs without some objects.
 fn without(dir: &Path, mut is_out: impl FnMut(Kind, &Digest, &[u8]) -> bool) {
     let folder = dir.join(".pv/packs");
     let packs = LocalPacks::new(folder.clone());
@@ -145,7 +145,7 @@ fn without(dir: &Path, mut is_out: impl FnMut(Kind, &Digest, &[u8]) -> bool) {
     }
 }
 
-/// The store as somebody opens it who has a key of their own.
+/// Opens the store with the attacker's own key.
 fn as_mallory(dir: &Path) -> Result<Store, RepoError> {
     OpenOptions::default().key(dir.with_file_name("mallory.key")).open(dir)
 }
@@ -163,7 +163,7 @@ fn commit(store: &Store, repo: &str, path: &str, content: &str) -> Option<Commit
     }
 }
 
-/// A result that says that a recipe which is still to be executed gave something else.
+/// Forges a result: for a recipe that is not executed yet, it claims another output.
 fn forge_result(dir: &Path, numbers: &mut Numbers, path: &str, content: &str) -> Option<()> {
     let store = as_mallory(dir).ok()?;
     let upper = resolve(&store, "upper").ok()?;
@@ -180,7 +180,7 @@ fn forge_result(dir: &Path, numbers: &mut Numbers, path: &str, content: &str) ->
     let recipe = specs::DatumId::new(recipe);
     let document = ResultDocument { recipe, outputs: Some(outputs), ..result };
     if numbers.below(2) == 0 {
-        // With the code of the result that it was made from, or none.
+        // With the code of the result it was made from, or with none.
         let mac = document.mac.filter(|_| numbers.below(2) == 0);
         store.put_document(&ResultDocument { mac, ..document }).ok()?;
     } else {
@@ -189,7 +189,7 @@ fn forge_result(dir: &Path, numbers: &mut Numbers, path: &str, content: &str) ->
     store.finish_packs().ok()
 }
 
-/// Makes one change; what it was.
+/// Makes one change and returns its description.
 #[expect(clippy::too_many_lines, reason = "one arm for each forgery")]
 fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
     let mut records = Records::read(dir);
@@ -215,7 +215,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
         }
         2 => {
             let keep = 1 + numbers.below(records.0.len() - 1);
-            // Fewer are another kind of change.
+            // Removing fewer than `LAST` is another kind of change.
             records.0.truncate(keep.min(records.0.len() - LAST).max(1));
             records.write(dir);
             "the journal cut back"
@@ -371,7 +371,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
             "a job of their own"
         }
         19 => {
-            // Other bytes for a file that is there: its manifest says which.
+            // Replaces the bytes of an existing file; its manifest says which.
             let store = as_mallory(dir).unwrap();
             let a = Tree::at(resolve(&store, "images").unwrap().commit.tree).file(&store, &"/a".parse().unwrap());
             let real = a.unwrap().unwrap().digest;
@@ -402,7 +402,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
             LAST_TAKEN
         }
         _ => {
-            // Another store of the same names, with a key of its own, in place of this one; its key file stays.
+            // Replaces the store by another one with the same names and its own key; the old key file stays.
             let other = tempfile::tempdir().unwrap();
             let store = Store::init(other.path(), "main".parse().unwrap()).unwrap();
             for repo in ["images", "rules"] {
@@ -418,7 +418,7 @@ fn forge(dir: &Path, numbers: &mut Numbers) -> &'static str {
     }
 }
 
-/// Opens a store that may be damaged; an error that says so is an answer too.
+/// Opens a store that may be damaged; reporting the damage is a valid answer too.
 fn open(dir: &Path) -> Option<Store> {
     match Store::open(dir) {
         Ok(store) => Some(store),
@@ -429,7 +429,7 @@ fn open(dir: &Path) -> Option<Store> {
     }
 }
 
-/// What is proven is true: as it was, or of a commit that the store's key signed since.
+/// Whatever is proven must be true: the original head, or a commit that the store's key signed since.
 fn assert_true(store: &Store, truth: &Truth, what: &str, since: &BTreeMap<&str, CommitId>) -> usize {
     let mut proven = 0;
     for name in ASKED {
@@ -450,7 +450,7 @@ fn assert_true(store: &Store, truth: &Truth, what: &str, since: &BTreeMap<&str, 
     proven
 }
 
-/// Puts a file and runs: all that comes of it and is signed by the store's key is what the commands give.
+/// Puts a file and runs: every commit signed by the store's key must have what the commands give.
 async fn assert_runs_true(dir: &Path, truth: &Truth, what: &str) {
     let Some(store) = open(dir) else { return };
     if store.own().is_err() {
@@ -501,7 +501,7 @@ fn what_is_forged_is_never_proven_and_nothing_false_is_signed() {
     for case in 0..count {
         let folder = tempfile::tempdir().unwrap();
         let dir = truth.copy(folder.path());
-        // Each kind of change in turn, by numbers that the case alone decides: it can be repeated on its own.
+        // Uses each kind of change in turn. Its numbers depend on the case alone, so each case can be repeated on its own.
         let mut numbers = Numbers(seed.wrapping_mul(1_000_003).wrapping_add(case));
         numbers.below(2);
         let what = forge(&dir, &mut numbers);

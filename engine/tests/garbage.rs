@@ -1,4 +1,4 @@
-//! Garbage is collected at the worst moment: between the look at an object and the record that names it.
+//! Garbage collection at the worst moment: between the check that an object exists and the record that names it.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -15,7 +15,7 @@ use specs::Digest;
 use super::setting::{Setting, copy};
 use engine::changes::{self, Committed, NewCommit};
 
-/// All is live but this.
+/// Everything is live except these.
 struct Doomed(HashSet<Digest>);
 
 impl Marks for Doomed {
@@ -66,7 +66,7 @@ async fn a_job_executes_again_what_went_after_it_was_found_in_the_cache() {
     s.run().await;
     s.put("images", [("/a", None)]);
     s.run().await;
-    // What the job wrote is in a finished pack, which no operation holds.
+    // The job's output is in a finished pack, which no operation holds.
     s.store.finish_packs().unwrap();
     s.put("images", [("/a", Some("1")), ("/b", Some("2"))]);
     assert_eq!(s.seen("upper"), ["images/a"]);
@@ -74,7 +74,7 @@ async fn a_job_executes_again_what_went_after_it_was_found_in_the_cache() {
     s.run_with({
         let removed = removed.clone();
         move |call| {
-            // The job has begun, and most likely has found `a` in the cache; if it has not, it executes it in any case.
+            // The job is running and most likely found `a` in the cache; otherwise it executes it anyway.
             if call.inputs.keys().any(|path| path.ends_with("/b")) {
                 removed.fetch_add(sweep(&store, b"1|upper") as u32, Ordering::Relaxed);
             }

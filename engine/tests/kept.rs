@@ -1,4 +1,4 @@
-//! What garbage collection keeps of pipelines: after each one all that is kept is whole, and a second one finds nothing.
+//! What garbage collection keeps of pipelines: after each collection all that is kept is complete, and a second one finds nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,7 +28,7 @@ input: {pfs: {repo: upper, glob: '/*'}}
 ";
 const HOUR: i64 = 3_600_000_000;
 
-/// Goes on by a millisecond at each look, and by hours when it is told to.
+/// Advances by a millisecond at each reading, and by hours on request.
 #[derive(Debug)]
 struct HandClock(AtomicI64);
 
@@ -38,7 +38,7 @@ impl Clock for HandClock {
     }
 }
 
-/// A setting whose time is moved by hand, with a grace of an hour.
+/// A setting with a manual clock and a grace period of an hour.
 struct Aging {
     s: Setting,
     clock: Arc<HandClock>,
@@ -59,11 +59,11 @@ impl Aging {
         self.clock.0.fetch_add(hours * HOUR, Ordering::Relaxed);
     }
 
-    /// Collects garbage: as much as a dry run says, all of it, and nothing of what `repos` need.
+    /// Collects garbage: exactly what a dry run announces, and nothing that `repos` need.
     fn collect(&self, repos: &[&str]) -> Collected {
         let collect = |dry_run| gc::collect(&self.s.store, "uid:0@test", dry_run, &silent).unwrap();
         self.s.store.finish_packs().unwrap();
-        // With the end of an operation packs are let go that nothing is writing to any more.
+        // The end of an operation releases packs that nothing writes to any more.
         drop(self.s.store.operation());
         let said = collect(true);
         let done = collect(false);
@@ -76,7 +76,7 @@ impl Aging {
         done
     }
 
-    /// Every file of every kept commit of a branch can be read and traced, and every log be read.
+    /// Every file of every kept commit of a branch can be read and traced, and every log can be read.
     fn assert_whole(&self, repo: &str) {
         let store = &self.s.store;
         let mut next = Some(self.head(repo));
@@ -105,7 +105,7 @@ impl Aging {
         self.s.store.head(&repo.parse().unwrap(), &"main".parse().unwrap()).unwrap()
     }
 
-    /// The results that a commit's datums have.
+    /// The results of a commit's datums.
     fn results(&self, id: &CommitId) -> Vec<ResultDocument> {
         let Some(datums) = self.s.store.commit(id).unwrap().datums else { return Vec::new() };
         let entries = Map::<Vec<u8>>::at(datums);
@@ -118,7 +118,7 @@ impl Aging {
         self.s.store.has_content(&digest_of(content.as_bytes())).unwrap()
     }
 
-    /// Whether the logs of a commit's datums are there; each that is not is missing by right.
+    /// Whether the logs of a commit's datums exist; every missing one must be recorded as collected.
     fn has_logs(&self, id: &CommitId) -> bool {
         let read = |result: &ResultDocument| {
             let logs = result.tries.iter().filter_map(|attempt| attempt.log);
@@ -200,7 +200,7 @@ async fn what_a_failed_job_made_expires_after_the_grace() {
     let done = a.collect(&["images", "upper", "lower"]);
     assert!(done.plan.commits.contains_key(&failed));
     assert!(!a.has("3|upper") && a.has("3"));
-    // The datum that succeeded before is of the good commit too.
+    // The datum that succeeded before also belongs to the good commit.
     assert!(a.has_logs(&a.head("upper")));
     let lost = a
         .results(&failed)
@@ -210,7 +210,7 @@ async fn what_a_failed_job_made_expires_after_the_grace() {
     a.s.seen("upper");
     let failed_job = a.s.job("upper");
     engine::apply::retry(&a.s.store, &failed_job, &a.s.by, None).unwrap();
-    // The command is mended.
+    // The command is fixed.
     a.s.run_with(|mut call| {
         call.inputs.values_mut().filter(|bytes| *bytes == b"bad").for_each(|bytes| *bytes = b"good".to_vec());
         copy(call)
@@ -239,7 +239,7 @@ async fn inputs_of_open_jobs_stay_although_no_branch_has_them() {
     a.s.run().await;
     assert_eq!(a.s.seen("upper"), ["images/a", "images/b"]);
     assert_eq!(a.s.files("lower"), [("/a".into(), "1|upper|lower".into())].into());
-    // The outputs are in the history of their branch, and depend on the commit that no branch has.
+    // The outputs are in the history of their branch, and depend on the commit that is on no branch.
     a.s.store.set_setting(&settings::RETENTION, None).unwrap();
     a.wait(2);
     a.collect(&["images", "upper", "lower"]);
@@ -301,7 +301,7 @@ fn results_of_an_open_job_stay_also_those_that_came_after_the_marks() {
         running.abort();
         runtime.block_on(running).ok();
         drop(go_on);
-        // With its runtime all that the engine had begun is over.
+        // Dropping the runtime ends everything that the engine had started.
         drop(runtime);
         let taken_in = usize::try_from(taken_in()).unwrap();
         let before = a.s.seen("upper");

@@ -1,4 +1,4 @@
-//! Engines that live on, and how they share their turns.
+//! Long-running engines, and how jobs share their slots.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use engine::live::{EngineEvent, JobKey};
 use engine::{Engine, Phase};
 use sandbox::scripted::Call;
 
-/// Copies what it finds in `repo`, by a pipeline of this name.
+/// A pipeline of this name that copies the files of `repo`.
 fn reader(name: &str, repo: &str) -> String {
     format!(
         "{{pipeline: {{name: {name}}}, transform: {{cmd: [{name}], image: 'x:1'}}, input: {{pfs: {{repo: {repo}, glob: '/*'}}}}}}"
@@ -28,7 +28,7 @@ fn key(s: &Setting, pipeline: &str) -> JobKey {
     JobKey { order: job.order, pipeline: job.pipeline }
 }
 
-/// Waits until `is_so`, and looks whenever something happens.
+/// Waits until `is_so`, which is checked after every event.
 pub(super) async fn until(engine: &Engine, mut is_so: impl FnMut() -> bool) {
     let mut feed = engine.live().listen();
     while !is_so() {
@@ -39,7 +39,7 @@ pub(super) async fn until(engine: &Engine, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A command that says that it runs, and ends when it is let go.
+/// A command that reports its start and ends when it is released.
 fn gated() -> (impl Fn(&Call) + Send + Sync + 'static, Receiver<String>, Sender<()>) {
     let (started, starts) = channel();
     let (let_go, gate) = channel::<()>();
@@ -63,7 +63,7 @@ async fn a_job_of_many_datums_does_not_starve_one_of_three() {
     let engine = s
         .engine(move |call| {
             calls.lock().unwrap().push(call.cmd[0].clone());
-            // The first two hold all turns until both jobs stand in line.
+            // The first two calls hold all slots until both jobs are queued.
             if calls.lock().unwrap().len() <= 2 {
                 wait(&call);
             }
@@ -125,7 +125,7 @@ async fn winding_down_lets_running_datums_finish_and_starts_no_other() {
     tokio::task::block_in_place(|| (starts.recv().unwrap(), starts.recv().unwrap()));
     let mut feed = engine.live().listen();
     engine.drain();
-    // Those who wait for something are told.
+    // Waiting listeners are notified.
     while !matches!(feed.recv().await, Ok(EngineEvent::Look)) {}
     drop(let_go);
     serving.join_next().await.unwrap().unwrap().unwrap();

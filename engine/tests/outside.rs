@@ -1,4 +1,4 @@
-//! A store as another process reads it, while its owner has output in packs that are not finished.
+//! A store read by another process while its owner has output in unfinished packs.
 
 use repos::tree::{FileEntry, KeyRange, Tree};
 use repos::{RepoError, Store, fsck};
@@ -9,10 +9,10 @@ use super::setting::{Setting, copy};
 use answers::proof::{Contents, Verdict, gather, verify};
 use sandbox::scripted::{Call, Reply};
 
-/// Bytes of a file that is more than one chunk.
+/// Size in bytes of a file of more than one chunk.
 const LARGE: usize = 3 << 20;
 
-/// Copies its input, and adds a file of many chunks.
+/// Copies its input, and adds a file with many chunks.
 fn with_a_large_file(call: Call) -> Reply {
     let mut reply = copy(call);
     let bytes: Vec<u8> = (0..LARGE as u64).map(|at| (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
@@ -33,7 +33,7 @@ fn files(store: &Store, repo: &str) -> Vec<FileEntry> {
     tree.range(store, KeyRange::all()).unwrap().map(|entry| entry.unwrap().1).collect()
 }
 
-/// Looks at a store in all the ways there are.
+/// Reads a store in every way there is.
 fn assert_whole(store: &Store) {
     let report = verify(store, None, &[]).unwrap();
     assert_eq!(report.verdict(), Verdict::Proven, "{:?}", report.worst());
@@ -51,7 +51,7 @@ async fn output_in_unfinished_packs_is_read_proven_and_sound_in_and_outside_of_i
     let s = Setting::new();
     s.repo("images").pipeline(UPPER);
     s.put("images", [("/a", Some("1"))]);
-    // Opened before: it knows nothing of what comes.
+    // Opened before the run: it knows nothing of the output.
     let before = Store::open(s.store.dir()).unwrap();
     s.run_with(with_a_large_file).await;
     assert_eq!(parts(&s.store), 2, "the test is about these");
@@ -62,7 +62,7 @@ async fn output_in_unfinished_packs_is_read_proven_and_sound_in_and_outside_of_i
     }
     let report = verify(&s.store, None, &[]).unwrap();
     assert_eq!(report.verdict(), Verdict::Proven, "{:?}", report.worst());
-    // Once it comes to its end, whatever it does is finished at once.
+    // Once the owner ends, everything it writes is finished at once.
     s.store.end_owning().unwrap();
     assert_eq!(parts(&s.store), 0);
     for store in [&before, &after, &Store::open(s.store.dir()).unwrap()] {
@@ -84,7 +84,7 @@ async fn what_is_in_no_pack_at_all_is_missing() {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .find(|path| path.to_str().unwrap().ends_with(".data.part"));
-    // All but its header is lost.
+    // Everything but its header is lost.
     std::fs::OpenOptions::new().write(true).open(part.unwrap()).unwrap().set_len(16).unwrap();
     let other = Store::open(s.store.dir()).unwrap();
     let missing =

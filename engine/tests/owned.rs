@@ -1,4 +1,4 @@
-//! Tree, lineage and datums of an output always agree, whatever a stage writes that gives something else each time.
+//! Tree, lineage and datums of an output always agree, even if a nondeterministic command writes something else each time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,19 +12,19 @@ use super::setting::Setting;
 use engine::datums::DatumMap;
 use sandbox::scripted::{Call, Reply};
 
-/// Arms of one name: datums that have one recipe.
+/// Two union inputs with the same name: their datums have the same recipe.
 const SPEC: &str = "pipeline: {name: dice}\ntransform: {cmd: [dice]}\ndatum_tries: 1\n\
     input: {union: [{pfs: {repo: in, glob: '/*', name: a}}, {pfs: {repo: in, glob: '/*', name: a}}]}\n";
 const PATHS: [&str; 4] = ["/a", "/b", "/c", "/d"];
 
-/// Numbers that come in no order anybody knows.
+/// Pseudo-random numbers (SplitMix64).
 fn next(state: &AtomicU64) -> u64 {
     let mut number = state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     number ^ (number >> 27)
 }
 
-/// Writes some of a few files, with contents of the moment; now and then one that every other datum may write too.
+/// Writes some of a few files with random contents; sometimes a file that other datums may write too.
 fn throw(call: &Call, state: &AtomicU64) -> Reply {
     let mut reply = Reply::default();
     let own = call.inputs.keys().next().map_or_else(String::new, |path| path.replace('/', "-"));
@@ -44,7 +44,7 @@ fn files_of(s: &Setting, tree: Tree) -> BTreeMap<Vec<u8>, FileEntry> {
     tree.range(&s.store, KeyRange::all()).unwrap().map(Result::unwrap).collect()
 }
 
-/// Each file has an owner that wrote it, and each owner's files are all there.
+/// Each file has an owner that wrote it, and all files of each owner exist.
 fn assert_agreed(s: &Setting, id: CommitId) {
     let commit: Commit = s.store.commit(&id).unwrap();
     let files = files_of(s, Tree::at(commit.tree));

@@ -1,4 +1,4 @@
-//! What a plan says is what the next run does: exactly, or at most.
+//! A plan states what the next run does: exactly, or as an upper bound.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use answers::preview::{Preview, pending};
 use engine::apply::rerun;
 use sandbox::scripted::{Call, Reply};
 
-/// What pipelines may read: A and B are two repositories.
+/// Inputs of pipelines; A and B stand for two repositories.
 const INPUTS: [&str; 8] = [
     "{pfs: {repo: A, glob: '/*'}}",
     "{pfs: {repo: A, glob: /}}",
@@ -24,15 +24,15 @@ const INPUTS: [&str; 8] = [
      {pfs: {repo: B, glob: '/(*)', join_on: $1, outer_join: true, name: b}}]}",
     "{group: [{pfs: {repo: A, glob: '/(?)*', group_by: $1, name: a}}, {pfs: {repo: B, glob: '/*', group_by: x, name: b}}]}",
 ];
-/// For each pipeline, its A and B.
+/// The repositories A and B of each pipeline.
 const READS: [(&str, &str); 3] = [("in0", "in1"), ("p0", "in1"), ("p1", "in0")];
 const PATHS: [&str; 5] = ["/a", "/b", "/c", "/d/a", "/d/b"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// Files of an input get contents, or go.
+    /// Sets or deletes files of an input.
     Put(usize, BTreeMap<usize, Option<bool>>),
-    /// A pipeline comes, or has a new version: what it reads, its command, its salt, whether each job executes everything.
+    /// Creates or updates a pipeline: its input, its command, its salt, whether each job executes everything.
     Apply(usize, usize, bool, u8, bool),
     Rerun(usize, bool),
 }
@@ -55,7 +55,7 @@ fn spec(at: usize, input: usize, own: bool, salt: u8, every: bool) -> String {
     format!("pipeline: {{name: p{at}}}\ntransform: {{cmd: [{command}, v{salt}]}}\n{every}input: {input}\n")
 }
 
-/// Writes two files that no other datum writes, and so more than it may read.
+/// Writes two files that no other datum writes, so the output has more files than the input.
 #[expect(clippy::needless_pass_by_value, reason = "the shape of a command")]
 fn fan_out(call: Call) -> Reply {
     let read: Vec<String> = call.inputs.iter().map(|(path, bytes)| format!("{path} {bytes:?}")).collect();
@@ -113,7 +113,7 @@ impl World {
         }
     }
 
-    /// How many datums each job executed, and whether it succeeded or never could.
+    /// How many datums each job executed, and whether it did not fail.
     fn executed(&self) -> BTreeMap<(PipelineName, RunId), (u64, bool)> {
         let mut executed = BTreeMap::new();
         for at in 0..3 {
@@ -135,7 +135,7 @@ impl World {
         for plan in &planned {
             let job = (plan.pipeline.clone(), plan.run.expect("it is pending"));
             let (ran, succeeded) = executed[&job];
-            // A job that fails may be stopped on the way.
+            // A job that fails may stop early.
             if plan.at_most || !succeeded {
                 assert!(ran <= plan.executes, "{ran} of at most {}: {plan:?}", plan.executes);
             } else {
@@ -180,8 +180,8 @@ async fn a_stage_below_another_is_never_said_to_run_nothing_when_it_may() {
     let world = World::new();
     let planned = world.run_as_planned().await;
     let of = |name: &str| planned.iter().filter(|plan| plan.pipeline.as_str() == name).collect::<Vec<_>>();
-    // `p0` reads each file of an input: known. `p1` reads all that `p0` writes as one datum: a bound. `p2` reads each file below a
-    // directory of `p1`: there is no bound.
+    // `p0` reads each file of an input: an exact count. `p1` reads all output of `p0` as one datum: an upper bound. `p2` reads each file
+    // below a directory of `p1`: no bound.
     assert!(of("p0").iter().any(|plan| !plan.at_most && plan.executes == 2), "{planned:?}");
     assert!(of("p1").iter().all(|plan| plan.at_most && !plan.unbounded && plan.executes == 1), "{planned:?}");
     assert!(of("p2").iter().all(|plan| plan.unbounded && plan.executes > 1_000_000), "{planned:?}");

@@ -1,4 +1,4 @@
-//! Branches that specs read and that nobody has written yet.
+//! Branches that specs read and that have no commit yet.
 
 use repos::settings;
 use specs::RepoName;
@@ -14,7 +14,7 @@ fn spec(name: &str, input: &str, more: &str) -> String {
     )
 }
 
-/// What is said: errors of one that was refused, warnings of one that was not.
+/// The errors if it was refused, else the warnings.
 fn said(applied: &engine::Result<Applied>) -> Vec<(String, String)> {
     let all = match applied {
         Ok(applied) => &applied.warnings,
@@ -95,7 +95,7 @@ async fn specs_that_say_master_in_a_store_of_main_get_one_hint() {
             "pv config set default_branch master && pv branch create images@master images@main".to_owned()
         )]
     );
-    // The hint is right: what it says is done, and the specs are applied as they are.
+    // The hint is right: after its commands the specs apply unchanged.
     s.store.set_setting(&settings::DEFAULT_BRANCH, Some("master")).unwrap();
     changes::create_branch(&s.store, &name("images"), &"master".parse().unwrap(), s.head("images", "main"), &s.by)
         .unwrap();
@@ -105,7 +105,7 @@ async fn specs_that_say_master_in_a_store_of_main_get_one_hint() {
     let head = s.head("montage", "master").unwrap();
     assert_eq!(s.files_in(head), [("/a".to_owned(), "1|edges|montage".to_owned())].into());
 
-    // The other way round, where the specs say it of outputs.
+    // The reverse: the specs name another branch for outputs.
     let s = Setting::new();
     s.repo("images");
     let specs = spec("edges", "repo: images", "output_branch: master") + &spec("montage", "repo: edges", "");

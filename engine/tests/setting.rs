@@ -19,14 +19,14 @@ use engine::run::Actor;
 use engine::{Engine, Graph, Pipeline, Selection};
 use sandbox::scripted::{Call, Reply, ScriptedExecutor};
 
-/// Calls of commands: pipeline and the inputs it saw.
+/// Calls of commands: the pipeline and the inputs that it saw.
 pub(super) type Calls = Vec<(String, Vec<String>)>;
 
-/// A store with everything around it.
+/// A store and everything needed to run pipelines on it.
 pub(super) struct Setting {
     pub(super) store: Store,
     pub(super) by: Actor,
-    /// Every call of a command since the last look.
+    /// Every call of a command since the last check.
     pub(super) calls: Arc<Mutex<Calls>>,
     pub(super) _folder: tempfile::TempDir,
 }
@@ -54,7 +54,7 @@ impl Setting {
         self.put_on(repo, "main", files)
     }
 
-    /// Commits files to a branch that is there.
+    /// Commits files to an existing branch.
     pub(super) fn put_on<'a>(
         &self,
         repo: &str,
@@ -88,7 +88,7 @@ impl Setting {
         self.store.publish(&changes::run_change(&self.store, run, cause, moves).unwrap()).unwrap();
     }
 
-    /// Puts a pipeline version in place, as `apply` does for one without image or code, and starts its run.
+    /// Stores a pipeline version, as `apply` does for one without image or code, and starts its run.
     pub(super) fn pipeline(&self, yaml: &str) -> &Self {
         let set = specs::parse_specs(&[("test.yml".to_owned(), yaml.to_owned())]);
         assert!(!set.has_errors(), "{:?}", set.diagnostics);
@@ -140,7 +140,7 @@ impl Setting {
         self
     }
 
-    /// Runs what is pending. The command copies its inputs to `/pfs/out/<first argument>/<path>`; a content of `bad` fails.
+    /// Runs what is pending. The command copies its inputs to `/pfs/out/<first argument>/<path>`; the content `bad` fails.
     pub(super) async fn run(&self) {
         self.run_with(copy).await;
     }
@@ -160,7 +160,7 @@ impl Setting {
         Engine::new(self.store.clone(), self.by.clone(), Arc::new(executor), 2).await.unwrap()
     }
 
-    /// The inputs that commands of a pipeline saw since the last look, sorted.
+    /// The inputs that commands of a pipeline saw since the last check, sorted.
     pub(super) fn seen(&self, pipeline: &str) -> Vec<String> {
         let mut calls = self.calls.lock().unwrap();
         let (mine, others): (Vec<_>, Vec<_>) = calls.drain(..).partition(|(name, _)| name == pipeline);
@@ -203,7 +203,7 @@ impl Setting {
         apply::apply(&self.store, &executor, request).await
     }
 
-    /// How many jobs a pipeline had.
+    /// The jobs of a pipeline.
     pub(super) fn jobs(&self, pipeline: &str) -> Vec<JobRow> {
         let mut jobs = Vec::new();
         let pipeline = pipeline.parse().unwrap();
@@ -215,7 +215,7 @@ impl Setting {
         jobs
     }
 
-    /// Where a branch stands.
+    /// The head of a branch.
     pub(super) fn head(&self, repo: &str, branch: &str) -> Option<CommitId> {
         self.store.find_branch(&repo.parse().unwrap(), &branch.parse().unwrap()).unwrap().unwrap().commit
     }

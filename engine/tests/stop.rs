@@ -14,14 +14,14 @@ pipeline: {name: lower}
 transform: {cmd: [lower], image: 'x:1'}
 input: {pfs: {repo: upper, glob: '/*'}}
 ";
-/// Reads what `upper` makes of the images beside the images themselves.
+/// Reads the output of `upper` beside the images themselves.
 const BOTH: &str = "
 pipeline: {name: both}
 transform: {cmd: [both], image: 'x:1'}
 input: {cross: [{pfs: {repo: images, glob: /}}, {pfs: {repo: upper, glob: /}}]}
 ";
 
-/// The inputs under their own names, so that equal paths do not clash.
+/// Lists the inputs under their own names, so that equal paths do not clash.
 fn list(call: sandbox::scripted::Call) -> sandbox::scripted::Reply {
     let all: Vec<String> =
         call.inputs.iter().map(|(path, bytes)| format!("{path}={}", String::from_utf8_lossy(bytes))).collect();
@@ -217,7 +217,7 @@ async fn a_pipeline_is_deleted_with_its_data_unless_somebody_reads_it() {
     delete_pipeline(&s.store, &upper, Data::Stays, &s.by).unwrap();
     assert_eq!(s.files("upper").len(), 1);
 
-    // What it once gave is in the cache.
+    // Its earlier results are in the cache.
     s.calls.lock().unwrap().clear();
     engine::changes::delete_repo(&s.store, &"upper".parse().unwrap()).unwrap();
     s.apply(&both).await.unwrap();

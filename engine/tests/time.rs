@@ -1,4 +1,4 @@
-//! Clocks and triggers, on a clock that the test sets.
+//! Cron inputs and triggers, with a clock that the test sets.
 
 use std::sync::Arc;
 
@@ -18,19 +18,19 @@ fn setting(now: &str) -> (Setting, Arc<StandingClock>) {
     (Setting::of(&options), clock)
 }
 
-/// A pipeline `name` with a clock, and more in its `cron` input.
+/// A pipeline `name` with a `cron` input and `more` fields in it.
 fn clock_of(name: &str, spec: &str, more: &str) -> String {
     format!(
         "pipeline: {{name: {name}}}\ntransform: {{cmd: [{name}], image: 'x:1'}}\ninput: {{cron: {{name: tick, spec: '{spec}'{more}}}}}\n"
     )
 }
 
-/// Looks as somebody does who looks whenever something comes due.
+/// Checks for due ticks as an engine does that has been running since the epoch.
 fn look(s: &Setting) -> Vec<RunId> {
     due(&s.store, s.store.clock().now(), Timestamp::from_micros(0), &s.by).unwrap()
 }
 
-/// Looks as somebody does who begins to look.
+/// Checks for due ticks as an engine does that starts now.
 fn begin(s: &Setting) -> Vec<RunId> {
     let now = s.store.clock().now();
     due(&s.store, now, now, &s.by).unwrap()
@@ -188,7 +188,7 @@ fn put(s: &Setting, paths: &[&str]) {
     }
 }
 
-/// How many jobs a pipeline had, and how many of its trigger's commits its newest depends on.
+/// How many jobs a pipeline had, and how many files the head of its trigger branch has.
 fn taken(s: &Setting, name: &str) -> (usize, usize) {
     let head = s.head("images", &format!("{name}-trigger-1"));
     (s.jobs(name).len(), head.map_or(0, |head| s.files_in(head).len()))
@@ -215,7 +215,7 @@ async fn triggers_take_commits_when_their_conditions_hold() {
     s.run().await;
     assert_eq!(s.files("both").len(), 4);
 
-    // A branch that goes back brings nothing new.
+    // Moving a branch back brings nothing new.
     let parent = s.store.commit(&s.head("images", "main").unwrap()).unwrap().parents[0];
     changes::move_branch(&s.store, &"images".parse().unwrap(), &"main".parse().unwrap(), parent, &s.by).unwrap();
     assert_eq!(all(&s), [(1, 3), (2, 4), (1, 4)]);
@@ -241,7 +241,7 @@ async fn scheduled_triggers_take_what_is_new_when_they_come_due() {
     put(&s, &["/c"]);
     assert_eq!(all(&s), [(0, 0), (2, 2)]);
 
-    // Nobody looked at one o'clock, and the next commit is late.
+    // No check ran at one o'clock; the next commit comes after it.
     clock.set("2026-11-20T13:00:05Z");
     put(&s, &["/d"]);
     assert_eq!(all(&s), [(1, 4), (3, 4)]);
@@ -313,7 +313,7 @@ async fn loops_over_triggers_are_refused() {
         + &triggered("two", "{commits: 1}").replace("repo: images", "repo: one").replace(", trigger: {commits: 1}", "");
     let errors = errors_of(s.apply(&around).await);
     assert_eq!(errors, ["p.yml:3:21: pipelines start each other forever through a trigger: `one` → `two` → `one`"]);
-    // One that starts nothing is read anyway.
+    // With `propagation_spec: {never: true}` it starts nothing and is accepted.
     let quiet = around.replacen("trigger:", "propagation_spec: {never: true}, trigger:", 1);
     s.apply(&quiet).await.unwrap();
     let pair = triggered("left", "{commits: 1, branch: right-trigger-1}")

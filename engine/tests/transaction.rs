@@ -39,7 +39,7 @@ fn create(at: Option<&str>) -> Action {
     Action::Create { at: at.map(|at| at.parse().unwrap()) }
 }
 
-/// Steps on branches written `images@main`, each on a line of its own.
+/// Steps on branches written `images@main`, each on its own line.
 fn steps<const N: usize>(steps: [(&str, Action); N]) -> Vec<Step> {
     let numbered = (1..).zip(steps);
     let step = |(line, (on, action)): (u32, (&str, Action))| {
@@ -58,7 +58,7 @@ fn head(s: &Setting, repo: &str, branch: &str) -> Option<CommitId> {
     s.store.find_branch(&repo.parse().unwrap(), &branch.parse().unwrap()).unwrap().and_then(|row| row.commit)
 }
 
-/// What was wrong, by line.
+/// The errors, by line.
 fn refused(s: &Setting, steps: &[Step]) -> Vec<(u32, String)> {
     let before = (s.store.position(), s.store.runs_count().unwrap());
     let error = publish(s, steps).unwrap_err();

@@ -1,4 +1,4 @@
-//! A journal as somebody without its key can rewrite it.
+//! A journal, rewritten by an attacker without its key.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use repos::hash::digest_of;
 use serde_json::{Value, json};
 use specs::Digest;
 
-/// Numbers that only look random.
+/// Pseudo-random numbers.
 pub(super) struct Numbers(pub(super) u64);
 
 impl Numbers {
@@ -21,7 +21,7 @@ impl Numbers {
     }
 }
 
-/// The records of a journal, which can be changed and written with digests that fit.
+/// The records of a journal; can be changed and written with matching digests.
 pub(super) struct Records(pub(super) Vec<Value>);
 
 impl Records {
@@ -45,7 +45,7 @@ impl Records {
         std::fs::write(dir.join(".pv/journal"), text).unwrap();
     }
 
-    /// A record without a signature, or with that of another.
+    /// Appends a record without a signature, or with that of another record.
     pub(super) fn append(&mut self, numbers: &mut Numbers, entries: &Value) {
         let at = self.0.last().unwrap()["at"].clone();
         let mut record = json!({"format": 1, "at": at, "entries": entries});
@@ -56,7 +56,7 @@ impl Records {
         self.0.push(record);
     }
 
-    /// As a version would have written it that signed no records.
+    /// Rewrites the records as an old version that did not sign records.
     pub(super) fn unsign(&mut self) {
         for record in &mut self.0 {
             record["format"] = json!(1);
@@ -64,7 +64,7 @@ impl Records {
         }
     }
 
-    /// The newest place where a branch was moved.
+    /// The newest move of a branch.
     pub(super) fn head(&self, repo: &str, branch: &str) -> Value {
         let entries = self.0.iter().flat_map(|record| record["entries"].as_array().unwrap());
         let moves = entries.flat_map(|entry| {
