@@ -1,4 +1,4 @@
-//! Who makes a change: the claim, and whom the operating system says it is.
+//! Who makes a change: the claimed author, and the identity that the operating system gives.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use git2::{Config, ConfigLevel, Repository};
 use crate::context::Context;
 use crate::invocation::Environment;
 
-/// Who calls: the author is `claim`, else `PV_AUTHOR`, else git's `user.name` and `user.email`, else user and host.
+/// The caller: the author is `claim`, else `PV_AUTHOR`, else git's `user.name` and `user.email`, else user and host.
 pub(crate) fn by(cx: &Context, claim: Option<&str>) -> Actor {
     let uid = cx.invocation().uid;
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
@@ -23,7 +23,7 @@ pub(crate) fn by(cx: &Context, claim: Option<&str>) -> Actor {
     Actor { author, committer: format!("uid:{uid}@{host}") }
 }
 
-/// `Anna <anna@example.com>` as git would write it here; damaged configuration counts as none.
+/// `Anna <anna@example.com>` as git would write it here; damaged configuration counts as missing.
 fn of_git(cx: &Context) -> Option<String> {
     let mut config = Config::new().ok()?;
     for (path, level) in global_files(cx.env()) {

@@ -1,4 +1,4 @@
-//! One call of `pv`: parse, then run here or hand over to the process that owns the store, then say how it ended.
+//! One call of `pv`: parses the command line, runs it here or hands it over to the process that owns the store, and reports how it ended.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -18,12 +18,12 @@ use crate::invocation::{Cancel, Invocation};
 use crate::output::{Notes, Out, Pager, Sink, failure_text};
 use crate::socket::{self, HandedOver, RunFor};
 
-/// Which process does the work.
+/// Which process runs the command.
 #[derive(Debug)]
 enum Place {
-    /// The one that was called; it hands over when another owns the store. What it prints may be read page by page.
+    /// The called process; it hands the command over if another process owns the store. Its output may go through a pager.
     Called(Pager),
-    /// The one that owns the store and runs this engine.
+    /// The process that owns the store and runs this engine.
     Owner(Arc<Engine>),
 }
 
@@ -31,7 +31,7 @@ enum Place {
 const RUN_FOR: RunFor =
     RunFor { run: |invocation, argv, engine| run(invocation, argv, Place::Owner(engine)), only_reads };
 
-/// The whole of `pv`, but for the agent inside sandboxes; its exit code.
+/// All of `pv` except the agent inside sandboxes; returns the exit code.
 pub(crate) fn main() -> u8 {
     let (cancel, pager) = (Cancel::default(), Pager::default());
     end_on_signals(cancel.clone(), pager.clone());
@@ -52,10 +52,10 @@ pub(crate) fn main() -> u8 {
     }
 }
 
-/// Exit codes as shells know them: 130 after Ctrl-C, 143 after SIGTERM. A command that heeds `cancel` gets the time to clean up, until
-/// one signal more. Nothing is lost by ending at once: what was not published is garbage, and what was is durable.
+/// Ends the process with the usual exit codes: 130 after Ctrl-C, 143 after SIGTERM. A command that checks `cancel` gets time to clean up,
+/// until a second signal. Ending at once loses nothing: unpublished data is garbage, published data is durable.
 ///
-/// Who reads page by page is not left alone with the terminal: the end comes when the pager has ended, which Ctrl-C does not do.
+/// With a pager, the process ends only after the pager, which Ctrl-C does not end.
 fn end_on_signals(cancel: Cancel, pager: Pager) {
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGINT);
@@ -101,7 +101,7 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8
         Place::Owner(engine) => Some(engine),
     };
     let is_owner = engine.is_some();
-    // Until it has published, nothing goes that it wrote.
+    // Until the command has published, nothing that it wrote may be collected.
     let writes = cli.command.as_ref().is_some_and(|command| !command.only_reads());
     let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
     let (cancel, client) = (invocation.cancel.clone(), invocation.client.clone());
@@ -110,13 +110,13 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8
     if let Some(filter) = logged {
         log(&cx, filter);
     }
-    // Anyone who only reads is not held up by a pager then, and can be done again as long as there is no answer.
+    // With held output a slow pager on the client's side does not block the owner, and the command can be repeated until it has answered.
     let is_held = client.takes_output() && cli.command.as_ref().is_none_or(Command::prints_at_its_end);
     if is_held {
         cx.out().hold();
         cx.notes().hold();
     }
-    // Alone inside a store, `pv` is `pv status`.
+    // Without a command inside a store, `pv` means `pv status`.
     let command = cli.command.or_else(|| cx.store_dir().is_ok().then(Command::status));
     let done = match command {
         None => commands::without_a_command(&cx),
@@ -138,8 +138,7 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8
     }
 }
 
-/// Which log messages go to stderr: with `-v` all of them; for long-lived processes the warnings, since
-/// nobody watches their output.
+/// The filter of log messages for stderr: everything with `-v`; warnings for long-lived processes, whose output nobody watches.
 fn logged(cli: &Cli) -> Option<&'static str> {
     match &cli.command {
         _ if cli.flags.verbose => Some("warn,cli=debug,engine=debug,repos=debug"),
@@ -161,7 +160,7 @@ fn only_reads(argv: &[OsString]) -> bool {
     parse(argv).is_ok_and(|cli| cli.command.is_none_or(|command| command.only_reads()))
 }
 
-/// Runs a command in the process that owns the store, now or as soon as one does and the command needs it; else here.
+/// Runs a command in the process that owns the store, if there is one; else here. If a process takes ownership meanwhile, tries again.
 fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Result<()> {
     loop {
         if let Some(done) = socket::hand_over(&cx.store_dir()?, cx.invocation(), argv, command.repeat())? {
@@ -188,13 +187,13 @@ fn parse(argv: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&commands::command_line().try_get_matches_from(argv)?)
 }
 
-/// Says how a command ended.
+/// Reports how a command ended; returns the exit code.
 fn finish(cx: &Context, done: Result<()>) -> u8 {
     let printed = cx.out().flush();
     match done.and(printed) {
         Ok(()) | Err(CliError::ClosedPipe) => 0,
         Err(CliError::Cancelled) => 130,
-        // Only who was handed a command can say so, and that is told before.
+        // Only the owner of a store that runs a handed-over command returns this, and `run` handles it first.
         Err(CliError::OwnerEnds) => 1,
         Err(CliError::Exit(exit_code)) => exit_code,
         Err(CliError::Failure(failure) | CliError::InUse(failure)) => {
@@ -204,7 +203,7 @@ fn finish(cx: &Context, done: Result<()>) -> u8 {
     }
 }
 
-/// Prints help, or says what is wrong with a command line. Its flags count as far as they can be seen.
+/// Prints help, or the error of a command line; honours those of its flags that can be recognised.
 fn refuse(invocation: &Invocation, argv: &[OsString], error: clap::Error) -> u8 {
     let flags = seen_flags(argv);
     if !error.use_stderr() {
@@ -213,20 +212,20 @@ fn refuse(invocation: &Invocation, argv: &[OsString], error: clap::Error) -> u8 
         };
         let styled = error.render();
         let text = if out.is_colored() { styled.ansi().to_string() } else { styled.to_string() };
-        // A reader that has enough of the help is fine.
+        // A reader that closes the pipe early is fine.
         out.bytes(text.as_bytes()).and_then(|()| out.flush()).ok();
         return 0;
     }
     refuse_with(invocation, &flags, CliError::from(error))
 }
 
-/// The flags of a command line that was not understood, as far as they can be seen.
+/// The flags of an invalid command line, as far as they can be recognised.
 fn seen_flags(argv: &[OsString]) -> Flags {
     let has = |flag: &str| argv.iter().take_while(|word| *word != "--").any(|word| word == flag);
     Flags { json: has("--json"), ..Flags::default() }
 }
 
-/// Says what is wrong before there is anything to work with.
+/// Reports an error that occurs before the context exists.
 fn refuse_with(invocation: &Invocation, flags: &Flags, error: CliError) -> u8 {
     let Ok(notes) = Notes::new(invocation, flags) else { return 2 };
     let CliError::Failure(failure) = error else { return 2 };

@@ -68,7 +68,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Writes to a temporary file and renames it, so no reader sees half of it. Returns what `contents` returned, and the length in bytes.
+/// Writes to a temporary file and renames it, so no reader sees a partial file. Returns the result of `contents` and the length in bytes.
 pub(super) fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", repos::random_hex()));
@@ -83,7 +83,7 @@ pub(super) fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -
         Ok((given, length))
     })();
     if written.is_err() {
-        // It may not even be there.
+        // The file may not exist.
         std::fs::remove_file(&part).ok();
     }
     written

@@ -34,12 +34,12 @@ pub(super) fn commit(cx: &Context, edit: &Edit, message: &Message, started: Inst
     report(cx, &outcome, started, false).map_err(|error| after(outcome.run(), error))
 }
 
-/// An error after which the store is as it was, as far as it does not say otherwise.
+/// Marks an error after which the store is unchanged, unless the error says otherwise.
 pub(super) fn nothing_committed(error: impl Into<CliError>) -> CliError {
     error.into().nothing_committed()
 }
 
-/// An error that came when the change was made, while it was told.
+/// Marks an error while reporting a change that was already committed.
 pub(super) fn after(run: Option<RunId>, error: CliError) -> CliError {
     match run {
         Some(run) => error.done(format!("the change was committed, as run {run}")),
@@ -47,7 +47,7 @@ pub(super) fn after(run: Option<RunId>, error: CliError) -> CliError {
     }
 }
 
-/// What a commit became, as programs read it.
+/// The result of a commit, for programs.
 #[derive(Serialize)]
 pub(super) struct PutView<'a> {
     pub(super) repo: &'a RepoName,
@@ -61,7 +61,7 @@ pub(super) struct PutView<'a> {
     pub(super) unchanged: u64,
     pub(super) size_bytes: u64,
     pub(super) new_bytes: u64,
-    /// What `--skip-unreadable` left out.
+    /// The sources that `--skip-unreadable` left out.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) skipped: Vec<SkippedView<'a>>,
 }
@@ -96,7 +96,7 @@ impl<'a> PutView<'a> {
         }
     }
 
-    /// The same, with what could not be read.
+    /// Adds the sources that could not be read.
     pub(super) fn skipped(mut self, skipped: &'a [(PathBuf, String)]) -> Self {
         self.skipped = skipped.iter().map(|(path, why)| SkippedView { path, why }).collect();
         self
@@ -150,7 +150,7 @@ fn shortest(target: &TargetBranch, store: &Store) -> Result<String> {
     Ok(if store.default_branch()? == target.branch { target.repo.to_string() } else { target.place() })
 }
 
-/// The first few files that were there with other bytes: a surprise, more often than not.
+/// The first few files that existed with other bytes: often the user did not expect this.
 fn changed_line(target: &TargetBranch, summary: &ChangeSummary, store: &Store) -> Result<Option<String>> {
     const NAMED: usize = 5;
     if summary.modified == 0 {

@@ -80,7 +80,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
 }
 
-/// A C2SP tlog-proof.
+/// A C2SP tlog-proof of a commit.
 fn inclusion(store: &Store, reference: &Reference, checkpoint: &Checkpoint) -> Result<String> {
     let commit = store.resolve(reference)?.id;
     let found = store.included(&commit, checkpoint.head.size)?;
@@ -89,7 +89,7 @@ fn inclusion(store: &Store, reference: &Reference, checkpoint: &Checkpoint) -> R
     Ok(format!("{head}{}\n{checkpoint}", lines(&found.path)))
 }
 
-/// What a witness is asked with: C2SP tlog-witness, `add-checkpoint`.
+/// The request to a witness: C2SP tlog-witness, `add-checkpoint`.
 fn since(store: &Store, old: u64, checkpoint: &Checkpoint) -> Result<String> {
     let path = store.consistency(old, checkpoint.head.size)?;
     Ok(format!("old {old}\n{}\n{checkpoint}", lines(&path)))

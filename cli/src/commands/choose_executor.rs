@@ -1,4 +1,4 @@
-//! What all commands share that need the store's executor: which one it is, and how far its images have come.
+//! What all commands share that need the store's executor: which one it is, and the progress of pulls.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::executors::executors;
 use crate::output::Progress;
 
-/// The executor that the store uses; it answers.
+/// The executor that the store uses, once it answered.
 pub(super) async fn choose_executor(cx: &Context, store: &Store) -> Result<Settled> {
     Ok(executors::choose_executor(store, &executors(cx, store)?).await?)
 }
 
-/// Keeps an executor that was chosen just now for good, and says so.
+/// Stores a newly chosen executor as the store's, and says so.
 pub(super) fn keep(cx: &Context, store: &Store, settled: &Settled) -> Result<()> {
     executors::keep(store, settled)?;
     say_chosen(cx, settled);
@@ -32,11 +32,11 @@ pub(super) fn say_chosen(cx: &Context, settled: &Settled) {
     }
 }
 
-/// Shows how far the layers of images have come.
+/// Shows the progress of the layers of images.
 #[derive(Debug)]
 pub(super) struct Pulling {
     progress: Progress,
-    /// Bytes done, and bytes in all, of each layer.
+    /// Bytes done and bytes in total of each layer.
     layers: Mutex<BTreeMap<String, (u64, u64)>>,
 }
 

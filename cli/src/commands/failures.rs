@@ -1,4 +1,4 @@
-//! Why a job failed, with what a person needs next: the first failed datums, what they read, what they said last.
+//! Why a job failed, with what a user needs next: the first failed datums, their inputs, and their last output.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const SHOWN: Most = Most { datums: 3, inputs: 4, lines: LINES };
 /// Lines of a datum's log that are shown.
 const LINES: usize = 3;
 
-/// Why a job ended as it did, in one line.
+/// Why a job ended in its state, in one line.
 pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
     Ok(match why_ended(store, job)? {
         Ended::NotYet => "it has not ended".to_owned(),
@@ -27,7 +27,7 @@ pub(crate) fn reason(store: &Store, job: &JobRow) -> Result<String> {
     })
 }
 
-/// The first failed datums of a job, of one that runs those so far: id, inputs, exit code, tries, and the last lines of the log.
+/// The first failed datums of a job, also of a running one: id, inputs, exit code, tries, and the last lines of the log.
 pub(crate) fn failed_lines(store: &Store, live: Option<&Live>, job: &JobRow) -> Result<Vec<String>> {
     let (mut lines, mut unreadable) = (Vec::new(), BTreeSet::new());
     for datum in failed_datums(store, live, job, SHOWN)? {
@@ -43,7 +43,7 @@ pub(crate) fn failed_lines(store: &Store, live: Option<&Live>, job: &JobRow) -> 
     Ok(lines)
 }
 
-/// What helps with datums that failed, a command a line; where the job is not what its pipeline has come to, only what it said.
+/// Suggested commands for failed datums, one per line; if the job cannot be retried, only the one that shows its log.
 pub(crate) fn hint(store: &Store, job: &JobRow) -> Result<String> {
     let pipeline = &job.pipeline;
     if !may_be_retried(store, job) {
@@ -73,7 +73,7 @@ fn headline(datum: &FailedDatum) -> String {
     format!("  datum {}  {}  {end}  {tries}", datum.id.short(8), inputs.join("  "))
 }
 
-/// How a try ended: its exit code, or what else happened.
+/// How a try ended: its exit code, or the reason.
 pub(crate) fn end_of(tried: &TryView) -> String {
     match (&tried.reason, tried.exit_code) {
         (Some(reason), _) => reason.clone(),

@@ -40,24 +40,24 @@ struct FoundView {
     at_head: bool,
     /// Oldest first.
     periods: Vec<PeriodView>,
-    /// How many periods there were before these.
+    /// How many older periods were left out.
     periods_before: u64,
 }
 
-/// Commits one after the other, each with the hit.
+/// Consecutive commits that each have the match.
 #[derive(Serialize)]
 struct PeriodView {
     first: CommitId,
     last: CommitId,
-    /// The commit after the last, in which it was gone or other; `null` while a branch or tag ends with the last.
+    /// The first commit without the match; `null` while the period reaches the head of a branch or tag.
     ended_by: Option<CommitId>,
     at_head: bool,
-    /// As the last has it.
+    /// As in the last commit.
     digest: Digest,
     size_bytes: u64,
 }
 
-/// One period of a hit, as people read it.
+/// One period of a match, as a table row.
 #[derive(Serialize)]
 struct PeriodRow {
     file: String,
@@ -123,9 +123,9 @@ impl From<Found> for FoundView {
     }
 }
 
-/// Digits of an id that are printed at least.
+/// The minimum number of digits of printed ids.
 const PRINTED: usize = 8;
-/// Files of an id that are looked for.
+/// Most files of an id that are searched for.
 const FILES: usize = 1_000;
 
 fn nothing(args: &Args, what: &[What]) -> CliError {
@@ -140,7 +140,8 @@ fn nothing(args: &Args, what: &[What]) -> CliError {
     hint.into_iter().fold(error, CliError::hint)
 }
 
-/// A file that is there counts as one; then an id, as short as it is printed; anything else is a glob, at any depth unless it has a `/`.
+/// Resolves the argument: an existing file means its content; then an id of at least the printed length; else a glob, at any depth without
+/// `/`.
 fn meant(cx: &Context, store: &Store, text: &str) -> Result<Vec<What>> {
     let path = cx.path(Path::new(text));
     if path.is_file() {
@@ -159,9 +160,9 @@ fn meant(cx: &Context, store: &Store, text: &str) -> Result<Vec<What>> {
     Ok(vec![What::Path(Glob::parse(&glob)?)])
 }
 
-/// The files of an id; `None` if it is not an id or has no files, so that it may be a name. An ambiguous id is an error.
+/// The files of an id; `None` if it is not an id or has no files: then it may be a name. An ambiguous id is an error.
 fn by_id(cx: &Context, store: &Store, digits: &str) -> Result<Option<Vec<What>>> {
-    // Shorter ids are not printed, and may well be names.
+    // Shorter ids are never printed, and may well be names.
     let Some(prefix) = digits.parse::<IdPrefix>().ok().filter(|_| digits.len() >= PRINTED) else { return Ok(None) };
     let named = match find_id(store, &prefix) {
         Ok(named) => named,

@@ -1,7 +1,7 @@
-//! `pv logs -f`: what there is of a job that runs, then what comes, until it has ended.
+//! `pv logs -f`: prints what a running job has printed, then new output, until the job has ended.
 //!
-//! Lines of datums that run side by side are kept apart: each datum's come under its headline, a line at a time. A line that has not
-//! ended is shown when nothing else came for a while.
+//! Lines of datums that run in parallel are kept apart: each datum's output appears under its headline, a line at a time. An incomplete
+//! line is shown when there was no other output for a while.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{LogText, count};
 
-/// Time between two looks for more.
+/// Time between two polls.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-/// A line is not kept back any longer than this.
+/// An incomplete line is held back up to this many bytes.
 const LINE_BYTES: usize = 64 << 10;
 
-/// Prints what a job has printed and prints. `Unavailable` when nothing runs it (any more).
+/// Prints the output of a job, old and new. `Unavailable` if no engine runs the job (any more).
 pub(super) fn follow(cx: &Context, store: &Store, job: &JobRow, (failed_only, raw): (bool, bool)) -> Result<()> {
     let Some(engine) = cx.engine() else {
         print_job(cx, store, job, (failed_only, raw), true)?;
@@ -45,7 +45,7 @@ pub(super) fn follow(cx: &Context, store: &Store, job: &JobRow, (failed_only, ra
     print_job(cx, store, &ended, (failed_only, raw), true)
 }
 
-/// The same of one datum at work, by its number in the job.
+/// Follows one running datum, by its number in the job.
 pub(super) fn follow_datum(
     cx: &Context,
     store: &Store,
@@ -72,26 +72,26 @@ struct Shown<'a> {
     store: &'a Store,
     job: &'a JobRow,
     failed_only: bool,
-    /// Whether bytes are printed as they came.
+    /// Whether bytes are printed unchanged.
     raw: bool,
-    /// What was printed last, where a character or a line end may be cut.
+    /// The decoder of printed text; the last character or line end may be incomplete.
     text: LogText,
-    /// Just the datum with this number.
+    /// Show only the datum with this number.
     only: Option<u64>,
     open: BTreeMap<u64, Open>,
-    /// The datum and the try under whose headline the output stands, if it does.
+    /// The datum and try whose headline was printed last.
     under: Option<(u64, usize)>,
-    /// Whether the last line printed has not ended.
+    /// Whether the last printed line is incomplete.
     is_mid_line: bool,
     is_done: bool,
 }
 
-/// A datum that prints.
+/// A datum with output.
 struct Open {
     title: String,
     try_number: usize,
     last: Printed,
-    /// A line that has not ended.
+    /// Its incomplete line.
     line: Vec<u8>,
 }
 
@@ -109,7 +109,7 @@ impl<'a> Shown<'a> {
             if look == Look::Over || self.is_done {
                 return self.end(&following);
             }
-            // Programs get whole lines.
+            // Programs get complete lines only.
             if look == (Look::Nothing { for_long: true }) && !self.cx.out().is_json() {
                 self.show_open_lines()?;
             }
@@ -139,7 +139,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// Whether pieces of this datum are shown as they come.
+    /// Whether this datum's output is shown while it runs.
     fn is_wanted(&self, number: u64) -> bool {
         !self.failed_only && self.only.is_none_or(|only| only == number)
     }
@@ -155,7 +155,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// A datum of which nothing was shown.
+    /// A datum ended before any of its output was shown.
     fn ended(&mut self, result: &Digest) -> Result<()> {
         let result: ResultDocument = self.store.document(result)?;
         if self.failed_only && result.state != ResultState::Failed {
@@ -202,7 +202,7 @@ impl<'a> Shown<'a> {
         Ok(())
     }
 
-    /// Prints bytes of a datum, under its headline.
+    /// Prints output of a datum under its headline.
     fn show(&mut self, open: &Open, bytes: &[u8], skipped: u64, end: Option<&repos::documents::Try>) -> Result<()> {
         if bytes.is_empty() && skipped == 0 && end.is_none() {
             return Ok(());
@@ -248,7 +248,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// How much of a text is whole lines; all but a character that is not whole, when a line does not end.
+/// The length of the complete lines of a text. If a line is too long, all of it except an incomplete last character.
 fn whole(text: &[u8]) -> usize {
     match text.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
         Some(end) => end + 1,

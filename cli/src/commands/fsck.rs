@@ -36,7 +36,7 @@ pub(crate) struct Args {
     from: Option<PathBuf>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Serialize)]
 struct ProblemView<'a> {
     what: String,
@@ -55,7 +55,7 @@ struct DoneView<'a> {
     healed: bool,
 }
 
-/// What was looked at, what is wrong, and what was done about it.
+/// What was checked, what is wrong, and what was done about it.
 #[derive(Serialize)]
 struct ReportView<'a> {
     sound: bool,
@@ -106,7 +106,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Err(error.hint("pv fsck --repair --from MIRROR repairs it; without a mirror it remakes what it can"))
 }
 
-/// The store, as far as it can be opened.
+/// The store, opened as far as possible.
 fn opened(cx: &Context) -> Result<Store> {
     Ok(cx.open_options().open_damaged(&cx.store_dir()?)?)
 }

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// Only the lost records of a journal tell that their commits are needed, so collecting would delete them.
+/// Only the lost records of a journal show that their commits are needed, so collecting would delete those commits.
 fn ensure_not_cut_back(cx: &Context) -> Result<()> {
     let Some(cut_back) = cx.store()?.cut_back()? else { return Ok(()) };
     let goes =
@@ -28,7 +28,7 @@ fn ensure_not_cut_back(cx: &Context) -> Result<()> {
     cx.confirm(&goes, "the journal lacks records: pv fsck --repair --from MIRROR may bring them back")
 }
 
-/// What went for one reason.
+/// What was deleted for one reason.
 #[derive(Serialize)]
 struct GoneView<'a> {
     reason: &'static str,
@@ -106,7 +106,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if !args.dry_run
         && let Some(url) = store.objects_url()?
     {
-        // Removing is guarded against writers on this machine, not on others.
+        // Deletion is protected against concurrent writers on this machine, not on others.
         let goes = format!("No other machine may write to {url} during garbage collection.");
         cx.confirm(&goes, &format!("other machines may be writing to {url}"))?;
     }

@@ -86,7 +86,7 @@ impl Row for PipelineLine {
     const GIVES_UP: &'static [&'static str] = &["RUN + CACHED", "OUTPUT", "LAST JOB"];
     fn cells(&self, human: &Human) -> Vec<String> {
         let state = self.pipeline.state;
-        // A running job is told by its own numbers, any other state by the last one that ended.
+        // A running pipeline shows the numbers of the running job, otherwise those of the last ended one.
         let job = if state == PipelineState::Running { &self.newest } else { &self.ended };
         let last = match (job, &self.pipeline.last_job) {
             (Some(job), _) if state == PipelineState::Running => job.short.clone(),

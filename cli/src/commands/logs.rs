@@ -18,7 +18,7 @@ use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::LogText;
 
-/// Inputs of a datum that are named in its headline.
+/// How many inputs of a datum its headline names.
 const NAMED: usize = 8;
 
 /// Print the output of user code
@@ -41,11 +41,11 @@ pub(crate) struct Args {
     raw: bool,
 }
 
-/// What is asked for.
+/// Whose log is shown.
 enum Subject {
     Jobs(Vec<JobRow>),
     Result(Box<ResultDocument>),
-    /// A datum that is at work.
+    /// A running datum.
     AtWork(JobRow, Arc<Feed>, Arc<Printing>),
 }
 
@@ -75,11 +75,11 @@ fn subject(cx: &Context, store: &Store, what: &str) -> Result<Subject> {
         Target::File(reference) => result_of(cx, store, &DatumRef::Writer(reference)),
         Target::Run(run) => Ok(Subject::Jobs(find_jobs(store, &JobRef::Run(run))?)),
         Target::Word(word) => match word.parse::<JobRef>() {
-            // A pipeline's name wins over the id of a datum.
+            // The name of a pipeline takes precedence over the id of a datum.
             Ok(job) if is_pipelines(store, &job)? => Ok(Subject::Jobs(find_jobs(store, &job)?)),
             job => match word.parse() {
                 Ok(datum) => result_of(cx, store, &datum),
-                // No id either, so it was meant as a pipeline: which is not there.
+                // Not an id either, so it was meant as a pipeline, which does not exist.
                 Err(error) => {
                     if let Ok(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) = job {
                         store.pipeline(&name)?;
@@ -91,7 +91,7 @@ fn subject(cx: &Context, store: &Store, what: &str) -> Result<Subject> {
     }
 }
 
-/// Whether a reference to a job names a pipeline that there is.
+/// Whether a reference to a job names an existing pipeline.
 pub(super) fn is_pipelines(store: &Store, job: &JobRef) -> Result<bool> {
     match job {
         JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. } => Ok(store.find_pipeline(name)?.is_some()),
@@ -109,7 +109,7 @@ fn result_of(cx: &Context, store: &Store, datum: &DatumRef) -> Result<Subject> {
     }
 }
 
-/// The one datum at work that a reference names, if it names one.
+/// The running datum that a reference names, if exactly one matches.
 fn at_work(cx: &Context, store: &Store, datum: &DatumRef) -> Result<Option<Subject>> {
     let Some(live) = live(cx) else { return Ok(None) };
     let (only, id) = match datum {
@@ -133,7 +133,7 @@ pub(super) fn key_of(job: &JobRow) -> JobKey {
     JobKey { order: job.order, pipeline: job.pipeline.clone() }
 }
 
-/// The logs of all datums of a job that have ended, then of those at work; a headline each. `own`: only of those that this job executed.
+/// The logs of a job's ended datums, then of the running ones, each under a headline. `own`: only datums that this job executed.
 pub(super) fn print_job(
     cx: &Context,
     store: &Store,
@@ -141,7 +141,7 @@ pub(super) fn print_job(
     (failed_only, raw): (bool, bool),
     own: bool,
 ) -> Result<()> {
-    // Before those that have ended, so that none is in neither.
+    // Read before the ended datums, so that none is missed in between.
     let known = live(cx).and_then(|live| live.job(&key_of(job)));
     let at_work = known.map(|known| known.feed.at_work()).unwrap_or_default();
     let mut printed = 0;
@@ -176,7 +176,7 @@ pub(super) fn print_job(
     Ok(())
 }
 
-/// The paths that a datum reads, in a line.
+/// The paths that a datum reads, on one line.
 pub(super) fn title_of(store: &Store, datum: &DatumId) -> Result<String, RepoError> {
     let paths = paths_of(store, datum)?;
     let more = if paths.len() > NAMED { " …" } else { "" };
@@ -184,7 +184,7 @@ pub(super) fn title_of(store: &Store, datum: &DatumId) -> Result<String, RepoErr
     Ok(named.join(" ") + more)
 }
 
-/// All that a datum printed, each try under a headline if there is a title or there are several.
+/// Everything that a datum printed, with a headline per try if there is a title or several tries.
 pub(super) fn print_result(
     cx: &Context,
     store: &Store,
@@ -209,7 +209,7 @@ pub(super) fn print_result(
     Ok(())
 }
 
-/// What a datum at work has printed so far.
+/// The output of a running datum so far.
 fn print_at_work(cx: &Context, store: &Store, job: &JobRow, printing: &Printing, raw: bool) -> Result<()> {
     let title = title_of(store, &printing.datum())?;
     for piece in printing.so_far(store)? {
@@ -226,7 +226,7 @@ fn print_at_work(cx: &Context, store: &Store, job: &JobRow, printing: &Printing,
     Ok(())
 }
 
-/// What a try printed, as programs read it; without its end as long as it runs.
+/// The output of a try, for programs; without its end while it runs.
 pub(super) fn object(datum: &DatumId, job: &str, number: usize, end: Option<&Try>, log: &[u8]) -> serde_json::Value {
     serde_json::json!({
         "datum": datum, "job": job, "try": number,
@@ -250,7 +250,7 @@ pub(super) fn end_of(one: &Try) -> String {
     }
 }
 
-/// What user code printed, and a line end if it has none.
+/// Prints a log, and a line end if it has none.
 fn whole_lines(cx: &Context, log: &[u8], raw: bool) -> Result<()> {
     let mut text = LogText::default();
     cx.out().log(&mut text, log, raw)?;

@@ -1,10 +1,10 @@
-//! What commands share that take `--match`.
+//! Shared by commands with `--match`.
 
 use specs::{FilePath, Glob};
 
 use crate::error::CliError;
 
-/// An error about a path that is taken literally, with a word about `--match` when it looks like a glob.
+/// An error about a literal path; suggests `--match` if the path looks like a glob.
 pub(super) fn literal(error: impl Into<CliError>, path: Option<&FilePath>) -> CliError {
     let error = error.into();
     let is_glob = |path: &&FilePath| path.as_str().contains(['*', '?', '[', '{']) && Glob::parse(path.as_str()).is_ok();

@@ -1,10 +1,10 @@
-//! The commands: a folder a noun, a file a verb. Here is only the list of them.
+//! The commands: one folder per noun, one file per verb. This file only lists them.
 //!
-//! - `change` what all commands share that commit files: the target, the report
-//! - `choose_executor` what commands share that need the store's executor
-//! - `following` what `pv logs -f` does
-//! - `jobs` jobs and pipelines as they are printed
-//! - `matching` what commands share that take `--match`
+//! - `change` shared by commands that commit files: the target, the report
+//! - `choose_executor` shared by commands that need the store's executor
+//! - `following` `pv logs -f`
+//! - `jobs` how jobs and pipelines are printed
+//! - `matching` shared by commands with `--match`
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `next` what a person does next
 //! - `views` commits, files, repositories … as they are printed
@@ -166,25 +166,26 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether the process that owns the store may run it: not what makes a store or needs none.
+    /// Whether the process that owns the store may run the command: not if it creates a store or needs none.
     pub(crate) fn may_be_handed_over(&self) -> bool {
         match self {
             Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) | Self::Help(_) => false,
-            // It becomes the owner, or says who is.
+            // It becomes the owner, or says which process is.
             Self::Serve(_) => false,
             Self::Pipeline(command) => command.needs_store(),
-            // Files of this machine beside the store's own, and values that are better in one process only.
+            // It uses files of this machine outside the store, and secret values should stay in one process.
             Self::Secret(_) => false,
-            // It reaches the container engine as the environment of its caller says.
+            // It reaches the container engine through the caller's environment.
             Self::Image(_) => false,
-            // An input that may never end would hold the owner up; only the last step is handed over then.
+            // An endless input would block the owner; only the last step is handed over.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
-            // Anyone who doubts a store reads it as it is there, and takes as long as that takes.
+            // A check of a store reads what is on disk, and may take long.
             Self::Verify(args) => args.executes(),
             Self::Bundle(_) => false,
-            // It looks at the index on the disk and the packs in the folder, as they are for everybody; nobody may own the store while it
-            // mends them.
+            // It reads the index on disk and the packs in the folder, as every process sees them; while it repairs them, no process may own
+            // the
+            // store.
             Self::Fsck(_) => false,
             _ => true,
         }
@@ -200,12 +201,12 @@ impl Command {
         }
     }
 
-    /// Whether its output may be printed all at once at its end.
+    /// Whether its output may be printed all at once when it ends.
     pub(crate) fn prints_at_its_end(&self) -> bool {
         self.only_reads() && !matches!(self, Self::Wait(_) | Self::Logs(_))
     }
 
-    /// Whether what it prints is for reading, and may be long.
+    /// Whether its output is meant for reading, and may be long.
     pub(crate) fn is_paged(&self) -> bool {
         matches!(
             self,
@@ -219,7 +220,7 @@ impl Command {
         )
     }
 
-    /// Whether it changes nothing in the store. Of those that do the one or the other, only the ones that people call often are told apart.
+    /// Whether it changes nothing in the store. Among commands that may or may not, only frequent ones are distinguished.
     pub(crate) fn only_reads(&self) -> bool {
         match self {
             Self::Get(_)
@@ -241,12 +242,12 @@ impl Command {
         }
     }
 
-    /// What `pv` alone does inside a store.
+    /// The command that `pv` alone means inside a store.
     pub(crate) fn status() -> Self {
         Self::Status(status::Args::default())
     }
 
-    /// Does it.
+    /// Runs the command.
     pub(crate) fn run(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Init(args) => init::run(cx, args),

@@ -1,4 +1,4 @@
-//! Arguments that name a branch or a tag of a repository; words as a shell takes them.
+//! Arguments that name a branch or a tag of a repository; shell quoting of words.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What a person does next, as far as it is true where it is said.
+//! The suggested next command, if it applies.
 
 use repos::Store;
 use specs::RunId;
@@ -7,8 +7,8 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::ShortIds;
 
-/// `next: pv run`, after a command that caused this run; nothing when it caused no jobs. Where an engine takes jobs on its own there is only
-/// something to wait for.
+/// `next: pv run`, after a command that caused this run; nothing if the run has no jobs. If an engine takes jobs on its own, the
+/// suggestion is to wait.
 pub(super) fn after(cx: &Context, store: &Store, run: &RunId) -> Result<Option<String>> {
     if store.run(run)?.jobs.is_empty() {
         return Ok(None);

@@ -58,7 +58,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The datums, as far as they are known; unknown for jobs that wait for files of other jobs.
+/// Prints the datums that are known; those of jobs that wait for output of other jobs are not.
 fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
     let unknown: Vec<String> = lines
         .iter()
@@ -81,7 +81,7 @@ fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
     Ok(())
 }
 
-/// What would run if these specs were applied.
+/// What would run after applying these specs.
 fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<Vec<Preview>> {
     let specs = Files::named(args.file.clone()).read(cx)?;
     let by = author::by(cx, None);
@@ -148,7 +148,7 @@ fn why(preview: &Preview) -> String {
     if parts.is_empty() { preview.why.clone() } else { format!("{}   {}", preview.why, parts.join(", ")) }
 }
 
-/// A time as people say it.
+/// A duration in approximate words.
 fn about(seconds: f64) -> String {
     match seconds {
         ..1.0 => "under 1 s".to_owned(),
@@ -163,7 +163,7 @@ struct DatumLine {
     pipeline: PipelineName,
     #[serde(skip_serializing_if = "Option::is_none")]
     in_run: Option<RunId>,
-    /// Whether the job waits for an earlier one, which may do what is said of this one.
+    /// Whether the job waits for an earlier one, which may already execute this datum.
     at_most: bool,
     #[serde(skip)]
     short_run: String,

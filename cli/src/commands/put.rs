@@ -82,12 +82,12 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether content or a list comes from standard input.
+    /// Whether content or a list is read from standard input.
     pub(super) fn reads_stdin(&self) -> bool {
         self.sources.iter().any(|source| is_stdin(source)) || self.reads_list_from_stdin()
     }
 
-    /// Whether a list comes from standard input.
+    /// Whether a list is read from standard input.
     fn reads_list_from_stdin(&self) -> bool {
         [&self.files_from, &self.input_list].into_iter().flatten().any(|list| is_stdin(list))
     }
@@ -270,7 +270,7 @@ fn some_of(named: &[&str], all: u64) -> String {
     format!("{}{more}", shown.join(", "))
 }
 
-/// What a pattern that fits nothing may have been meant as.
+/// A hint for a pattern that matched nothing.
 fn why_unused(pattern: &Pattern) -> &'static str {
     if pattern.as_str().contains('{') { "; braces are literal, as in .gitignore: repeat --exclude instead" } else { "" }
 }

@@ -1,4 +1,4 @@
-//! What `pv verify --rerun` does and prints.
+//! `pv verify --rerun`.
 
 use answers::proof::{self, Intended, Repeat};
 use repos::Store;
@@ -13,8 +13,8 @@ use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::plural;
 
-/// Executes the provenance of a claim again; an error if something differs or was not executed. Without `network`, stages that
-/// use the network are left out.
+/// Executes the provenance of a claim again; an error if something differs or was not executed. Stages that use the network are left out
+/// unless `network`.
 pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str), network: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
@@ -51,7 +51,7 @@ pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str),
     Err(if is_left_out { error.hint("--network also runs stages that use the network") } else { error })
 }
 
-/// The outcome in words; where nothing went wrong but something was left out, that.
+/// The outcome in words; mentions what was left out if nothing went wrong.
 fn verdict(certificate: &Certificate) -> &'static str {
     let left_out = certificate.stages.iter().any(|stage| stage.left_out > 0);
     let not_run = certificate.stages.iter().any(|stage| stage.not_run > 0);
@@ -78,7 +78,7 @@ pub(super) fn executed(stages: &[CertifiedStage]) -> String {
     format!("{} run again{}", plural(datums, "datum", "datums"), parts.concat())
 }
 
-/// Whether a certificate does not record how much of a stage was executed: one by an older pv.
+/// Whether a certificate lacks how much of a stage was executed, because an older pv wrote it.
 fn is_unclear(stage: &CertifiedStage) -> bool {
     stage.outcome == Repetition::NotRun && stage.left_out + stage.not_run == 0
 }

@@ -31,7 +31,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     print(cx, branch)
 }
 
-/// Says where the branch is now.
+/// Prints the branch's current head.
 pub(super) fn print(cx: &Context, branch: &BranchOf) -> Result<()> {
     let store = cx.store()?;
     let view = branch_view(store, &branch.repo, &branch.name)?;

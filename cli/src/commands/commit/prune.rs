@@ -30,12 +30,12 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// A commit that gives up its files.
+/// A commit whose files are dropped.
 #[derive(Serialize)]
 struct PrunedView {
     repo: RepoName,
     id: CommitId,
-    /// The id again, under the name that it has in every other object.
+    /// The id again, under the name that other JSON objects use.
     commit: CommitId,
     created_at: Timestamp,
     message: String,
@@ -48,7 +48,7 @@ struct PrunedView {
 struct PruneView<'a> {
     pruned: bool,
     commits: &'a [PrunedView],
-    /// What the next `pv gc` frees of it.
+    /// The bytes that the next `pv gc` frees.
     size_bytes: u64,
 }
 
@@ -83,7 +83,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Result<Selection> {
     let Some(text) = &args.before else {
-        // Heads keep their files anyway.
+        // Heads always keep their files.
         return Ok(Selection::AllBut(args.keep.unwrap_or(1).max(1)));
     };
     if let Some(time) = text.parse::<Since>().ok().and_then(|since| since.start(&cx.human())) {
@@ -109,7 +109,7 @@ fn views(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
     Ok(views)
 }
 
-/// What the next collection frees because of this plan.
+/// The bytes that the next collection frees because of this plan.
 fn freed(cx: &Context, store: &Store, plan: &Plan) -> Result<u64, RepoError> {
     let progress = cx.progress("prune");
     let account = gc::account_of(store, plan, &|what, done, total| progress.count(what, done, total))?;

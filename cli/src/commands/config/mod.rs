@@ -1,8 +1,8 @@
 //! `pv config`
 //!
-//! - `settings` one setting as it is
+//! - `settings` one setting with its value
 //!
-//! Not here: which settings there are (`repos::settings`).
+//! Not here: the list of settings (`repos::settings`).
 
 use crate::context::Context;
 use crate::error::Result;

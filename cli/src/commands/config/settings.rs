@@ -1,4 +1,4 @@
-//! One setting as it is.
+//! One setting with its value.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ impl FromStr for Key {
     }
 }
 
-/// A setting as it is.
+/// A setting with its value.
 #[derive(Serialize)]
 pub(super) struct SettingView {
     key: &'static str,

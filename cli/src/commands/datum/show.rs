@@ -14,7 +14,7 @@ use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, duration, plural, short_digest, size};
 
-/// Output files that are shown.
+/// How many output files are shown.
 const SHOWN: usize = 20;
 
 /// Show a datum: its inputs, how each try ended, its outputs

@@ -13,11 +13,11 @@ use super::{Args, listing, misspelt, why};
 use crate::error::{CliError, Result};
 use crate::output::count;
 
-/// Records that are shown, unless all are asked for: of each verdict.
+/// Records of each verdict that are shown without `--all`.
 const RECORDS: usize = 10;
-/// Other fields that are shown of a record with their values; of more the names.
+/// Other fields of a record that are shown with their values; of further ones only the names.
 const FIELDS: usize = 8;
-/// What the names of fields begin with that say why a decision was taken: they come first.
+/// Prefixes of fields that explain why a decision was taken: these fields come first.
 const REASONS: [&str; 16] = [
     "reason",
     "why",
@@ -57,7 +57,7 @@ impl FromStr for Wanted {
     }
 }
 
-/// Prints which decisions changed; whether some did.
+/// Prints which decisions changed. Returns whether any did.
 pub(super) fn print(page: &Page<'_>, args: &Args, sides: &Sides, wanted: &Wanted) -> Result<bool> {
     let (cx, store) = (page.cx, page.cx.store()?);
     if !sides.are_readable(store)? {
@@ -166,7 +166,7 @@ fn records(page: &Page<'_>, args: &Args, found: &Flips) -> Result<()> {
     if left.is_empty() { Ok(()) } else { page.line(&format!("… {}: {hint}", left.join(", "))) }
 }
 
-/// Which record: its file, and what identifies it there.
+/// Where a record is: its file, and its key there.
 fn place(record: &Record) -> String {
     if record.flip.key.is_empty() {
         return record.path.to_string();
@@ -174,7 +174,7 @@ fn place(record: &Record) -> String {
     format!("{} {}", record.path, record.flip.key.join(", "))
 }
 
-/// What else differs in a record: what may say why with its values first, and the names of what is beyond a line.
+/// The other fields that differ in a record: explanatory ones first, with values; names only beyond a line.
 fn fields(record: &Record, all: bool) -> String {
     let mut fields: Vec<&CellChange> = record.flip.fields.iter().collect();
     fields.sort_by_key(|field| !may_say_why(&field.column));
@@ -203,7 +203,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// The records as a table for other programs: path, key, verdict, old, new, and the other fields that changed as JSON.
+/// The records as CSV: path, key, verdict, old, new, and the other changed fields as JSON.
 fn csv(page: &Page<'_>, found: &Flips) -> Result<()> {
     let cell = |text: &str| {
         let needs_quotes = text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ');

@@ -1,4 +1,4 @@
-//! The paths that differ, one by one or by directory, and how many they are.
+//! The paths that differ, one by one or by directory, and their counts.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,14 +19,14 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{count, plural, size};
 
-/// Paths that are listed one by one; of more the first few, and a roll-up.
+/// Up to this many paths are listed one by one; else the first few and a summary by directory.
 const LISTED: usize = 100;
 const FIRST: usize = 20;
-/// Files that are compared by what is in them, when not all are asked for.
+/// How many files are compared by content without `--all`.
 const COMPARED: usize = 20;
-/// Values, rows or lines of one file that are told when all are asked for.
+/// Values, rows or lines per file with `--all`.
 const ALL: usize = 1_000_000;
-/// Directories of a roll-up.
+/// Directories of a summary.
 const DIRECTORIES: usize = 40;
 
 /// One line of `--json`.
@@ -38,7 +38,7 @@ struct View {
     new: Option<FileView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<Detail>,
-    /// Where the picture of the difference was written.
+    /// Where the difference image was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     picture: Option<PathBuf>,
 }
@@ -47,11 +47,11 @@ struct View {
 #[derive(Default)]
 pub(super) struct Listed {
     pub(super) counts: Counts,
-    /// What became of `--key`.
+    /// Whether any file had the `--key`.
     pub(super) key: KeySeen,
 }
 
-/// Prints what differs as it is found, and counts it.
+/// Prints differences as they are found, and counts them.
 pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) -> Result<Listed> {
     let entries = sides.entries(store)?;
     let readable = sides.are_readable(store)?;
@@ -111,7 +111,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
     Ok(Listed { counts, key })
 }
 
-/// How many paths differ, in a line.
+/// The counts of paths that differ, in a line.
 pub(super) fn counted(counts: &Counts) -> String {
     format!(
         "{} added, {} removed, {} modified, {} renamed · {} → {}",
@@ -155,14 +155,14 @@ fn print_path(page: &Page<'_>, entry: &Entry) -> Result<()> {
     }
 }
 
-/// What differs in a file.
+/// The difference in a file's content.
 struct Content {
     detail: Detail,
     picture: Option<PathBuf>,
     key_use: Option<KeyUse>,
 }
 
-/// Compares files by what is in them.
+/// Compares files by content.
 struct Reader<'a> {
     cx: &'a Context,
     args: &'a Args,
@@ -187,7 +187,7 @@ impl Reader<'_> {
     }
 }
 
-/// Writes a picture below `folder` under the path of the image; the path as it was given comes back.
+/// Writes a difference image below `folder` under the path of the image; returns the path as given.
 fn write_picture(cx: &Context, folder: &Path, path: &FilePath, png: &[u8]) -> Result<PathBuf> {
     let given = folder.join(format!("{}.diff.png", path.as_str().trim_start_matches('/')));
     let place = cx.path(&given);
@@ -209,7 +209,7 @@ impl Directories {
     fn add(&mut self, entry: &Entry) {
         let directory = entry.path.parent().unwrap_or_else(FilePath::root);
         self.found.entry(directory).or_default().add(entry);
-        // What is held is bounded: the deepest directories become part of those that hold them.
+        // Memory is bounded: the deepest directories are merged into their parents.
         if self.found.len() > 25 * DIRECTORIES {
             self.fold(10 * DIRECTORIES);
         }

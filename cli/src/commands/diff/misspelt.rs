@@ -1,4 +1,4 @@
-//! Fields and keys that no file has: most likely they are misspelt.
+//! Fields and keys that no file has, probably misspelt.
 
 use answers::diff::Seen;
 use compare::KeyUse;
@@ -9,7 +9,7 @@ use crate::error::{CliError, Result};
 /// Names that a hint lists.
 const NAMES: usize = 12;
 
-/// What became of the key that was asked for, over all files that were compared.
+/// Whether any of the compared files had the key that was asked for.
 #[derive(Default)]
 pub(super) struct KeySeen {
     has_it: bool,
@@ -50,7 +50,7 @@ fn no_key(key: &KeyUse) -> CliError {
     CliError::usage(message, hint(key.lacking.first().map_or("", String::as_str), &key.columns))
 }
 
-/// The name that was probably meant, or those that there are.
+/// The name that was probably meant, else the existing names.
 fn hint(name: &str, known: &[String]) -> String {
     if let Some(near) = nearest(name, known.iter().map(String::as_str)) {
         return format!("did you mean `{near}`?");

@@ -1,13 +1,13 @@
 //! `pv diff`: what differs, and why.
 //!
-//! - `sides`   which two are meant
-//! - `listing` the paths that differ, what is in them, a roll-up of very many, the counts
-//! - `detail`  what differs between two files, as blocks
-//! - `misspelt` fields and keys that are nowhere
-//! - `page`    blocks as text or Markdown
-//! - `why`     the header above the listing, and in full
-//! - `flips`   which decisions changed
-//! - `runs`    two runs, a line a repository
+//! - `sides` the two sides that are compared
+//! - `listing` the paths that differ, their content, a summary of very many, the counts
+//! - `detail` what differs between two files, as blocks
+//! - `misspelt` fields and keys that no file has
+//! - `page` blocks as text or Markdown
+//! - `why` the causes: as a header above the listing, and in full
+//! - `flips` which decisions changed
+//! - `runs` two runs, one line per repository
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -151,7 +151,7 @@ fn commits(cx: &Context, args: &Args, first: &Source, second: Option<&Source>) -
     Ok(listed.counts.total() > 0)
 }
 
-/// Of two versions of pipelines, what they are made of that differs; their code is listed below it.
+/// What differs between two pipeline versions; the differences of their code are listed below.
 fn versions(cx: &Context, page: &Page<'_>, first: &Source, second: Option<&Source>) -> Result<()> {
     let (Source::Reference(first), Some(Source::Reference(second))) = (first, second) else { return Ok(()) };
     let store = cx.store()?;

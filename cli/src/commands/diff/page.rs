@@ -6,11 +6,11 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Columns, fitted};
 
-/// A part of the description of a file.
+/// A part of a file's description.
 pub(super) enum Block {
-    /// A line of words.
+    /// A line of prose.
     Line(String),
-    /// Columns under their words.
+    /// A table: header and rows.
     Table(&'static [&'static str], Vec<Vec<String>>),
     /// Lines that begin with ` `, `+`, `-` or `@`.
     Patch(Vec<String>),
@@ -19,7 +19,7 @@ pub(super) enum Block {
 /// The indentation of a block.
 const SET_IN: &str = "    ";
 
-/// Where it is printed, and how.
+/// Where and how the page is printed.
 pub(super) struct Page<'a> {
     pub(super) cx: &'a Context,
     markdown: bool,
@@ -30,12 +30,12 @@ impl<'a> Page<'a> {
         Self { cx, markdown }
     }
 
-    /// What the page is about.
+    /// The title of the page.
     pub(super) fn title(&self, title: &str) -> Result<()> {
         if self.markdown { self.text(&format!("### {}\n", escaped(title))) } else { self.cx.out().wrapped(title) }
     }
 
-    /// What a part of it is about.
+    /// The heading of a section.
     pub(super) fn heading(&self, heading: &str) -> Result<()> {
         if self.markdown {
             self.text(&format!("\n#### {}\n", escaped(heading)))
@@ -45,17 +45,17 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// A line of its own.
+    /// A separate line.
     pub(super) fn line(&self, line: &str) -> Result<()> {
         if self.markdown { self.text(&format!("\n{}", escaped(line))) } else { self.cx.out().wrapped(line) }
     }
 
-    /// One of several lines that belong together.
+    /// One item of a list.
     pub(super) fn item(&self, line: &str) -> Result<()> {
         if self.markdown { self.text(&format!("- {}", escaped(line))) } else { self.cx.out().wrapped(line) }
     }
 
-    /// A path that differs, behind the sign and the word of its change.
+    /// A path that differs, after the sign and word of its change.
     pub(super) fn entry(&self, color: u8, sign: char, word: &str, text: &str) -> Result<()> {
         if self.markdown {
             return self.text(&format!("- **{word}** {}", escaped(text)));
@@ -63,7 +63,7 @@ impl<'a> Page<'a> {
         self.cx.out().wrapped(self.cx.out().paint(color, &format!("{sign} {text}")))
     }
 
-    /// What belongs to the item before.
+    /// The blocks that belong to the previous item.
     pub(super) fn blocks(&self, blocks: &[Block]) -> Result<()> {
         blocks.iter().try_for_each(|block| if self.markdown { self.markdown(block) } else { self.plain(block) })
     }
@@ -100,7 +100,7 @@ impl<'a> Page<'a> {
         }
     }
 
-    /// Two spaces make it part of the item.
+    /// Indented by two spaces, which makes it part of the item.
     fn markdown(&self, block: &Block) -> Result<()> {
         match block {
             Block::Line(line) => self.text(&format!("\n  {}", escaped(line))),
@@ -113,7 +113,7 @@ impl<'a> Page<'a> {
                 self.text("")
             }
             Block::Patch(lines) => {
-                // A fence longer than any in the text.
+                // The fence must be longer than any in the text.
                 let longest = lines.iter().flat_map(|line| line.split(|c| c != '`')).map(str::len).max().unwrap_or(0);
                 let fence = "`".repeat(longest.max(2) + 1);
                 self.text(&format!("\n  {fence}diff"))?;
@@ -124,7 +124,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// Text that Markdown shows as it is: names and messages come from anybody.
+/// Escapes Markdown: names and messages are untrusted.
 pub(in crate::commands) fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(['\\', '`', '*', '_', '[', ']', '<', '>', '|', '&', '\n', '~']) {
         return Cow::Borrowed(text);

@@ -1,4 +1,4 @@
-//! Two runs: a line a repository that differs.
+//! Compares two runs: one line per repository that differs.
 
 use answers::diff::Counts;
 use repos::{RepoError, RunRow, Store};
@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{ShortIds, count};
 
-/// A repository of which two runs made or used other files.
+/// A repository in which two runs made or used different files.
 #[derive(Serialize)]
 struct RepoDiff {
     repo: RepoName,
@@ -22,7 +22,7 @@ struct RepoDiff {
     counts: Counts,
 }
 
-/// Prints what differs; whether something does.
+/// Prints the differences. Returns whether there are any.
 pub(super) fn diff(cx: &Context, args: &Args, first: &RunRef, second: &RunRef) -> Result<bool> {
     let store = cx.store()?;
     let run = |run: &RunRef| store.run(&store.run_by_prefix(&run.0)?);
@@ -69,7 +69,7 @@ pub(super) fn diff(cx: &Context, args: &Args, first: &RunRef, second: &RunRef) -
     Ok(differs)
 }
 
-/// The commit that a run made or used; of several branches the store's default one.
+/// The commit that a run made or used; if there are several branches, that of the default branch.
 fn commit_of(store: &Store, repo: &RepoName, run: &RunRow) -> Result<Option<CommitId>, RepoError> {
     let found = match store.commit_of_run(repo, None, run) {
         Err(RepoError::SeveralCommits { .. }) => store.commit_of_run(repo, Some(&store.default_branch()?), run),

@@ -1,4 +1,4 @@
-//! Which two are compared.
+//! The two sides that are compared.
 
 use answers::diff::{Entries, Entry, Named, entries};
 use answers::named::{Files, find_files, find_version};
@@ -11,20 +11,20 @@ use specs::{CommitId, FilePath, Glob, Source};
 use crate::error::{CliError, Result};
 use crate::output::ShortIds;
 
-/// Two trees, and what is compared of them.
+/// Two trees, and which part of them is compared.
 pub(super) struct Sides {
     pub(super) older: Tree,
     pub(super) newer: Tree,
-    /// The commits, where there are some.
+    /// The commits, if the sides are commits.
     pub(super) old: Option<CommitId>,
     pub(super) new: Option<CommitId>,
     what: Compared,
-    /// What is left of it.
+    /// Restricts the comparison to matching paths.
     matching: Option<Glob>,
     pub(super) title: String,
 }
 
-/// What a side is: the files, and at and below which path they are compared.
+/// One side: its files, and the path at and below which they are compared.
 struct Side {
     tree: Tree,
     commit: Option<CommitId>,
@@ -35,12 +35,12 @@ struct Side {
 enum Compared {
     /// The content at and below a path.
     Below(FilePath),
-    /// Two files with other paths.
+    /// Two files at different paths.
     Files(Box<(Named, Named)>),
 }
 
 impl Sides {
-    /// Of one reference the commit before it and itself.
+    /// Without a second side, a reference's parent commit is compared with the reference itself.
     pub(super) fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
         let Some(second) = second else {
             let Files::Commit(at) = find_files(store, first)? else {
@@ -82,12 +82,12 @@ impl Sides {
         })
     }
 
-    /// All of two trees.
+    /// Compares two whole trees.
     pub(super) fn of_trees(older: Tree, newer: Tree, title: String) -> Self {
         Self { older, newer, old: None, new: None, what: Compared::Below(FilePath::root()), matching: None, title }
     }
 
-    /// Two commits of one repository, or the files of one where the other is not.
+    /// Two commits of one repository; if one is missing, the files of the other.
     pub(super) fn of_commits(
         store: &Store,
         old: Option<CommitId>,
@@ -100,12 +100,12 @@ impl Sides {
         Ok(Self { old, new, ..Self::of_trees(tree(old)?, tree(new)?, title) })
     }
 
-    /// Only what matches of it.
+    /// Restricts the comparison to matching paths.
     pub(super) fn matching(self, matching: Option<Glob>) -> Self {
         Self { matching, ..self }
     }
 
-    /// What differs.
+    /// The differences.
     pub(super) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
         let all = self.all_entries(store)?;
         let Some(glob) = &self.matching else { return Ok(all) };
@@ -126,7 +126,7 @@ impl Sides {
         }
     }
 
-    /// The path at and below which is compared; `None` when two files are.
+    /// The path at and below which the sides are compared; `None` for two files.
     pub(super) fn path(&self) -> Option<&FilePath> {
         match &self.what {
             Compared::Below(path) => Some(path),
@@ -134,7 +134,7 @@ impl Sides {
         }
     }
 
-    /// Whether the files of both sides are there to be read.
+    /// Whether the files of both sides exist (are not pruned).
     pub(super) fn are_readable(&self, store: &Store) -> Result<bool> {
         for id in [self.old, self.new].into_iter().flatten() {
             if store.is_pruned(&id)?.is_some() {

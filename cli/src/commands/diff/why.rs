@@ -13,11 +13,11 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count, plural};
 
-/// Lines of causes in the header.
+/// Causes in the header, one per line.
 const CAUSES: usize = 7;
-/// Bytes of a file that is compared for the header.
+/// Largest file in bytes that is compared for the header.
 const COMPARED: u64 = 16 << 20;
-/// Characters of a line.
+/// Characters per line.
 const CHARACTERS: usize = 160;
 
 fn of(store: &Store, sides: &Sides) -> Result<Option<Why>> {
@@ -30,9 +30,9 @@ fn of(store: &Store, sides: &Sides) -> Result<Option<Why>> {
 /// How many details a header shows for each cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reasons {
-    /// A line of some length.
+    /// One line of limited length.
     Short,
-    /// All values: they are why decisions turned.
+    /// All values: they explain why decisions changed.
     Full,
 }
 
@@ -42,7 +42,7 @@ impl Reasons {
     }
 }
 
-/// At most ten lines; none when these are no outputs.
+/// At most ten lines if `Short`; nothing unless both sides are commits of outputs.
 pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides, reasons: Reasons) -> Result<()> {
     let Some(why) = of(store, sides)? else { return Ok(()) };
     let mut lines = Vec::new();
@@ -65,7 +65,7 @@ pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides, reasons: Rea
     page.cx.out().line("")
 }
 
-/// Each cause as a difference of its own; whether there are some.
+/// Prints each cause as a difference of its own. Returns whether there are any.
 pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> {
     let store = cx.store()?;
     let Some(why) = of(store, sides)? else {
@@ -106,7 +106,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
     Ok(!why.is_empty())
 }
 
-/// Both values of a field, digests in them by their first digits.
+/// Both values of a field, with digests shortened to their first digits.
 fn values(change: &FieldChange) -> (String, String) {
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
     let (old, new) = (value(&change.old), value(&change.new));
@@ -114,7 +114,7 @@ fn values(change: &FieldChange) -> (String, String) {
     if short_old == short_new { (old, new) } else { (short_old, short_new) }
 }
 
-/// Text of which each digest is its first digits.
+/// Shortens each digest in the text to its first digits.
 fn short_digests(text: &str) -> String {
     const DIGITS: usize = 64;
     const SHOWN: usize = 8;
@@ -154,7 +154,7 @@ fn source_line(store: &Store, cause: &SourceCause, reasons: Reasons) -> Result<S
     Ok(format!("{} {}   {}", cause.repo, commits(store, cause.old, cause.new)?, told.join("; ")))
 }
 
-/// What became of a file of a cause, in a few words.
+/// How a source file of a cause changed, in a few words.
 fn entry_words(store: &Store, cause: &SourceCause, entry: &Entry, reasons: Reasons) -> Result<String> {
     let path = entry.path.as_str().trim_start_matches('/');
     let is_small =
@@ -201,7 +201,7 @@ fn ran_line(why: &Why) -> Option<String> {
     (!told.is_empty()).then(|| format!("ran   {}", told.join(" · ")))
 }
 
-/// `detect 41 of 60 in detect@3fa9c1d2`: the job that executed most of them is named.
+/// `detect 41 of 60 in detect@3fa9c1d2`: names the job that executed most of them.
 fn ran_words(ran: &Ran) -> String {
     let words = format!("{} {} of {}", ran.pipeline, count(ran.ran), count(ran.total));
     let Some((job, _)) = ran.jobs.first() else { return words };

@@ -1,7 +1,7 @@
 //! `pv explain`
 //!
 //! - `print` pipelines, jobs and datums in words
-//! - `sides` what differs between two, as a table
+//! - `sides` what differs between two of them, as a table
 
 mod print;
 mod sides;
@@ -67,7 +67,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
 }
 
-/// Two datums, or two jobs; a pipeline is its newest job.
+/// Compares two datums, or two jobs; a pipeline stands for its newest job.
 fn compare(cx: &Context, store: &Store, (old, new): (&str, &str)) -> Result<()> {
     match (subject(store, old)?, subject(store, new)?) {
         (Subject::Datum(was), Subject::Datum(is)) => {

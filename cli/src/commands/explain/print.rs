@@ -74,7 +74,7 @@ pub(super) fn datum(cx: &Context, store: &Store, explained: &DatumExplained) -> 
     Ok(())
 }
 
-/// `detect@6e0b2f17`, from the whole id of a job; other text as it is.
+/// Shortens the whole id of a job to `detect@6e0b2f17`; other text is unchanged.
 pub(super) fn short_job(id: &str) -> String {
     match id.split_once('@').map(|(pipeline, run)| (pipeline, run.parse::<specs::RunId>())) {
         Some((pipeline, Ok(run))) => format!("{pipeline}@{}", run.short(8)),

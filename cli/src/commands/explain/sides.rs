@@ -1,4 +1,4 @@
-//! What differs between two, as a table: a line a field, and who brought in what differs.
+//! What differs between two datums or jobs, as a table: a line per field, and who introduced the difference.
 
 use answers::explain::{Compared, DatumExplained, DatumSide, Differences, FieldChange};
 use answers::job::JobView;
@@ -11,13 +11,13 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, ShortIds};
 
-/// Characters of a value that a table shows.
+/// Characters of a value in a table.
 const LONGEST: usize = 64;
-/// Characters before the first difference of long values.
+/// Characters of context before the first difference of long values.
 const BEFORE: usize = 16;
 const HEADER: [&str; 3] = ["FIELD", "EARLIER", "NOW"];
 
-/// Prints a datum next to the earlier datum in its place.
+/// Prints a datum next to its predecessor.
 pub(super) fn earlier(cx: &Context, store: &Store, explained: &DatumExplained) -> Result<()> {
     let Some(earlier) = &explained.earlier else { return Ok(()) };
     let executed = explained.datum.executed_by().as_deref().map_or_else(|| "not yet".to_owned(), short_job);
@@ -29,7 +29,7 @@ pub(super) fn earlier(cx: &Context, store: &Store, explained: &DatumExplained) -
     print(cx, store, facts, &explained.differences)
 }
 
-/// Prints two datums that were named.
+/// Prints two datums that the user named.
 pub(super) fn datums(cx: &Context, store: &Store, compared: &Compared<DatumSide>) -> Result<()> {
     let Compared { old, new, differences } = compared;
     let code = |side: &DatumSide| side.exit_code.map_or_else(String::new, |code| format!(", exit {code}"));
@@ -42,7 +42,7 @@ pub(super) fn datums(cx: &Context, store: &Store, compared: &Compared<DatumSide>
     print(cx, store, facts, differences)
 }
 
-/// Prints two jobs that were named.
+/// Prints two jobs that the user named.
 pub(super) fn jobs(cx: &Context, store: &Store, compared: &Compared<JobView>) -> Result<()> {
     let Compared { old, new, differences } = compared;
     let datums = |job: &JobView| {
@@ -57,7 +57,7 @@ pub(super) fn jobs(cx: &Context, store: &Store, compared: &Compared<JobView>) ->
     print(cx, store, facts, differences)
 }
 
-/// Prints what a version executes differently from the one before; nothing if nothing differs.
+/// Prints how a version's execution differs from the previous version; nothing if it does not.
 pub(super) fn transform(cx: &Context, store: &Store, changes: &[FieldChange]) -> Result<()> {
     if changes.is_empty() {
         return Ok(());
@@ -92,7 +92,7 @@ fn cells(store: &Store, change: &FieldChange) -> Result<Vec<String>> {
     Ok(vec![short_field(&change.field).to_owned(), old, new])
 }
 
-/// Who brought in what differs, below its values: a line for whom and when, one for why.
+/// Who introduced the difference, below the values: a line for whom and when, one for why.
 fn by_lines(human: &Human, change: &FieldChange) -> Vec<Vec<String>> {
     let who = |by: &Option<Brought>| {
         by.as_ref().map_or_else(String::new, |by| format!("  {}  {}", short_job(&by.by), human.local(by.at)))
@@ -110,7 +110,7 @@ fn short_field(field: &str) -> &str {
     field.strip_prefix("transform.").unwrap_or(field)
 }
 
-/// A value with its digests cut to what the eye takes in, and ids of commits to what is unique.
+/// A value with its digests and commit ids shortened; ids to a unique prefix.
 fn shown(store: &Store, text: &str) -> Result<String> {
     let is_digest = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
     let mut words = Vec::new();
@@ -125,7 +125,7 @@ fn shown(store: &Store, text: &str) -> Result<String> {
     Ok(words.join(" "))
 }
 
-/// Two values as a table holds them: of long ones the part in which they begin to differ.
+/// Two values as table cells: long ones are cut to where they begin to differ.
 fn around_the_difference(old: &str, new: &str) -> (String, String) {
     let longest = old.chars().count().max(new.chars().count());
     if longest <= LONGEST {

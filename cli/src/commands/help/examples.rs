@@ -1,4 +1,4 @@
-//! A line to copy for every command. All of them are of one small world of camera images, in which a test executes them.
+//! Example lines for every command. All use one small example store of camera images, in which a test executes them.
 
 /// The words of each command, and its examples.
 const EXAMPLES: &[(&str, &[&str])] = &[
@@ -82,7 +82,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("version", &["pv version"]),
 ];
 
-/// Puts the examples into the help of a command called by these words, and of all below it.
+/// Adds the examples to the help of the command with these words, and of all its subcommands.
 pub(super) fn add_to(command: clap::Command, words: &str) -> clap::Command {
     let names: Vec<String> = command.get_subcommands().map(|below| below.get_name().to_owned()).collect();
     let command = names.into_iter().fold(command, |command, name| {

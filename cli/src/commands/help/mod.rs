@@ -1,7 +1,7 @@
-//! `pv help`, and `pv` alone, outside a store.
+//! `pv help`, and `pv` alone outside a store.
 //!
-//! - `topics` what is about no single command: specs, references, globs, settings, transactions, exit codes
-//! - `examples` a line to copy for every command
+//! - `topics` help that is not about one command: specs, references, globs, settings, transactions, exit codes
+//! - `examples` example lines for every command
 
 use clap::CommandFactory;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return topic.print(cx);
     }
     let mut command = command_line();
-    // So that each knows by which words it is called.
+    // Building gives each subcommand its full name.
     command.build();
     for word in &args.words {
         let Some(below) = command.find_subcommand(word).filter(|below| !below.is_hide_set()) else {
@@ -60,7 +60,7 @@ pub(crate) fn command_line() -> clap::Command {
     command.after_help(format!("Topics:\n{}", topics.collect::<String>()))
 }
 
-/// Says what one can begin with.
+/// Prints how to get started.
 pub(crate) fn without_a_command(cx: &Context) -> Result<()> {
     cx.out().line(format!(
         "pv {}: versions data, runs pipelines on what changed, and traces where each file came from.",
@@ -108,7 +108,7 @@ mod tests {
         }
     }
 
-    /// The words of a line as a shell takes them, up to a redirection.
+    /// Splits a line into words as a shell does, up to a redirection.
     fn shell_words(line: &str) -> Vec<String> {
         let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
         for c in line.chars() {

@@ -1,4 +1,4 @@
-//! Topics that do not belong to a single command. Each is built from the table that the program itself uses.
+//! Help topics that are not about one command. Each is built from the table that the program itself uses.
 
 use repos::settings;
 use specs::spec::guide::{Section, sections};
@@ -31,7 +31,7 @@ impl Topic {
     }
 }
 
-/// A spec that says what most say.
+/// A spec with the usual fields.
 const SPEC: &str = r#"pipeline: {name: detect}
 input:
   cross:                # each image with the whole model
@@ -69,7 +69,7 @@ fn print_section(cx: &Context, section: &Section) -> Result<()> {
         vec![format!("  {}", field.name), field.shape.clone(), field.about.to_owned()]
     };
     cx.columns(
-        // Words that are not seen, to name the columns by.
+        // Invisible names, one for each column.
         &Columns { header: &["", " ", "  "], gives_up: &[" "], shortens: &[] },
         section.fields.iter().map(row).collect(),
     )?;
@@ -83,7 +83,7 @@ fn print_section(cx: &Context, section: &Section) -> Result<()> {
         .try_for_each(|(name, why)| cx.out().branch("  ", "    ", &format!("refused: {name}, because {why}")))
 }
 
-/// How things are named: what is written, and what it means.
+/// How things are named: the notation, and its meaning.
 const REFERENCES: &[(&str, &str)] = &[
     ("images", "the newest commit of the default branch"),
     ("images@release", "the newest commit of a branch, or the commit of a tag"),

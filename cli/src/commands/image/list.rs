@@ -18,7 +18,7 @@ pub(crate) struct Args {
     window: Window,
 }
 
-/// An image on record.
+/// An image in the store's records.
 #[derive(Serialize)]
 struct ImageView {
     digest: Digest,
@@ -26,7 +26,7 @@ struct ImageView {
     id: String,
     registry_digest: Option<String>,
     used_by: Vec<String>,
-    /// Whether the container engine has it; `null` where none answers.
+    /// Whether the container engine has it; `null` if none answers.
     in_engine: Option<bool>,
     /// The archive in the store's folder.
     saved: Option<Value>,
@@ -60,7 +60,7 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     for image in recorded::all(store)? {
         let stamp = image.stamp;
         let same = SameImage::from(&stamp);
-        // An engine that does not answer is no reason to say less of what is on record.
+        // Without an answer from the container engine, the recorded images are still listed.
         let in_engine = cx.block_on(async { docker.has_image(&same).await.ok() })?;
         let archive = saved.find(&stamp.digest)?;
         views.push(ImageView {

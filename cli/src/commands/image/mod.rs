@@ -1,6 +1,6 @@
 //! `pv image`: the images in which pipelines ran, saved in the store's folder.
 //!
-//! - `recorded` which images the store's records name, and which of them are meant
+//! - `recorded` which images the store's records name, and how the user selects some of them
 //! - `list` `save` `load`
 
 mod list;
@@ -19,7 +19,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it changes nothing.
+    /// Whether the command changes nothing.
     pub(super) fn only_reads(&self) -> bool {
         matches!(self, Self::List(_))
     }

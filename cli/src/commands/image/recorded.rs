@@ -11,20 +11,20 @@ use specs::{Digest, ErrorKind, Reference};
 use crate::error::{CliError, Result};
 use crate::output::short_digest;
 
-/// Hex digits of an image's digest that name it at least.
+/// Minimum number of hex digits of an image's digest.
 const DIGITS: usize = 4;
 
 /// An image that versions of pipelines were pinned to.
 #[derive(Debug, Clone)]
 pub(super) struct Recorded {
     pub(super) stamp: ImageStamp,
-    /// The versions, `detect v3`.
+    /// The pipeline versions, as `detect v3`.
     pub(super) used_by: Vec<String>,
-    /// Whether a pipeline uses it as it is now.
+    /// Whether the current version of a pipeline uses it.
     pub(super) is_present: bool,
 }
 
-/// All that the store names, in the order in which pipelines came to use them.
+/// All recorded images, in the order of first use.
 pub(super) fn all(store: &Store) -> Result<Vec<Recorded>> {
     let present: BTreeMap<_, _> = store.pipelines()?.into_iter().map(|(name, row)| (name, row.version)).collect();
     let mut found: Vec<Recorded> = Vec::new();
@@ -46,8 +46,8 @@ pub(super) fn all(store: &Store) -> Result<Vec<Recorded>> {
     Ok(found)
 }
 
-/// The images that words name: a pipeline as it is now, a reference such as `threat:1`, an image's digest, or a file of an output with all
-/// that it depends on. Without words those of the present pipelines, or `every` one.
+/// The selected images. A word is a pipeline (its current version), a reference such as `threat:1`, an image's digest, or an output file
+/// with its provenance. Without words: those of the current pipelines, or all if `every`.
 pub(super) fn named(store: &Store, words: &[String], every: bool) -> Result<Vec<Recorded>> {
     let all = all(store)?;
     if words.is_empty() {
@@ -96,7 +96,7 @@ fn collect(file: &FileNode, images: &mut Vec<Digest>) {
     }
 }
 
-/// Where saved images of a store are.
+/// The saved images of a store.
 pub(super) fn saved(store: &Store) -> SavedImages {
     SavedImages::of(&store.folder())
 }
@@ -106,7 +106,7 @@ pub(super) fn words(image: &ImageStamp) -> String {
     format!("{}   {}", image.reference, short_digest(&image.digest))
 }
 
-/// As programs see a saved image.
+/// A saved image as JSON.
 pub(super) fn archive(saved: &SavedImage) -> serde_json::Value {
     serde_json::json!({"archive": saved.archive, "size_bytes": saved.size_bytes, "saved_at": saved.saved_at})
 }

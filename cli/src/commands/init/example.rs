@@ -1,4 +1,4 @@
-//! Something to play with: a repository of three notes and two pipelines in plain `sh`, which run on any Linux without an image.
+//! Example content: a repository of three notes and two pipelines in plain `sh`, which run on any Linux without an image.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ const SPECS_FILE: &str = "example.yml";
 const NOTES: [(&str, &str); 3] =
     [("/monday.txt", "rain all day\n"), ("/tuesday.txt", "sun and a little wind\n"), ("/friday.txt", "fog\n")];
 
-/// Fills a new store in `dir`.
+/// Adds the example to a new store in `dir`.
 pub(super) fn fill(cx: &Context, store: &Store, dir: &Path) -> Result<()> {
     let by = by(cx, None);
     let repo = "notes".parse().expect("a legal name");
@@ -41,7 +41,7 @@ pub(super) fn fill(cx: &Context, store: &Store, dir: &Path) -> Result<()> {
             .and_then(|mut file| std::io::Write::write_all(&mut file, SPECS.as_bytes()))
             .map_err(|error| CliError::io(format!("cannot write `{}`", file.display()), &error))?;
     }
-    // Containers would need an image; `sh` is everywhere.
+    // Containers need an image; `sh` is everywhere.
     store.set_setting(&EXECUTOR, Some("process"))?;
     let set = parse_specs(&[(SPECS_FILE.to_owned(), SPECS.to_owned())]);
     let sources = SpecSources::from([(SPECS_FILE.to_owned(), dir.to_owned())]);

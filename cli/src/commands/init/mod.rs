@@ -1,6 +1,6 @@
 //! `pv init`
 //!
-//! - `example` something to play with
+//! - `example` example content
 
 mod example;
 
@@ -33,17 +33,17 @@ pub(crate) struct Args {
     from: Option<String>,
 }
 
-/// The new store as programs read it.
+/// The new store, for programs.
 #[derive(Serialize)]
 struct StoreView {
     store: PathBuf,
     id: String,
     default_branch: BranchName,
-    /// Where packs and journal are; null when they are in the folder.
+    /// Where packs and journal are; null if in the folder itself.
     objects: Option<String>,
 }
 
-/// Notes the new store. One that was there before is compared with what was seen of it.
+/// Records the new store as known. An existing store is first compared with what is known of it.
 fn see(cx: &Context, args: &Args, store: &Store) {
     let is_new = args.from.is_none() && (args.objects.is_none() || store.position().records <= 1);
     let known = cx.known_stores().filter(|_| is_new || !matches!(cx.look_at(store), Some(Standing::Other(_))));

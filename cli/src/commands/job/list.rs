@@ -20,7 +20,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let (store, window) = (cx.store()?, &args.window);
-    // One more than is shown: so it is known that there are more.
+    // One more than is shown, to detect that there are more.
     let most = window.limit(cx).map_or(usize::MAX, |limit| limit.saturating_add(1));
     let jobs = jobs(store, args.of.as_ref(), window.start(cx), most)?;
     cx.list(window.limit(cx), jobs.iter().map(|job| Ok(job_view(store, job, live_job(cx, job).as_ref())?)))

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, ShortIds, count, duration, plural};
 
-/// Datums at work that are shown.
+/// How many running datums are shown.
 const SHOWN: usize = 10;
 
 /// Show a job: its state, the reason, and its failed datums with their last output
@@ -78,7 +78,7 @@ fn lines(cx: &Context, view: &JobView) -> Result<Vec<(&'static str, String)>> {
     Ok(lines)
 }
 
-/// `docker 28.2 on edge-1`; of a job that has not ended only the kind is known.
+/// `docker 28.2 on edge-1`; for a job that has not ended only the kind is known.
 fn executor(view: &JobView) -> String {
     let kind = view.executor.map_or_else(String::new, |kind| kind.to_string());
     match &view.executed_on {
@@ -132,7 +132,7 @@ fn at_work(cx: &Context, known: &LiveJob) -> Result<()> {
 
 fn failed(cx: &Context, job: &JobRow, view: &JobView) -> Result<()> {
     let store = cx.store()?;
-    // Of a job whose engine is gone nobody has counted.
+    // If the job's engine is gone, nothing has counted its failed datums.
     let is_broken_off = job.sealed.is_none() && view.started_at.is_none();
     let failed = view.datums_failed;
     let said = if failed > 0 || is_broken_off { failures::failed_lines(store, live(cx), job)? } else { Vec::new() };

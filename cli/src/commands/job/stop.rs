@@ -16,7 +16,7 @@ use crate::commands::run::news;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 
-/// How long a job that runs may take to end.
+/// How long a running job may take to end.
 const TO_END: Duration = Duration::from_secs(30);
 
 /// Stop a job: its state becomes killed; finished datums stay in the cache
@@ -45,7 +45,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return Err(CliError::new(ErrorKind::Conflict, message).hint(format!("pv job show {name}")));
     }
     let deadline = Instant::now() + TO_END;
-    // Before the engine is told: no end is missed.
+    // Subscribe before stopping, so that no end is missed.
     let feed = cx.engine().map(|engine| engine.live().listen());
     apply::stop_jobs(store, cx.engine(), &jobs, &author::by(cx, None), args.message.as_deref())?;
     if let (Some(engine), Some(feed)) = (cx.engine(), feed) {
@@ -59,7 +59,7 @@ fn is_open(store: &Store, job: &JobRow) -> Result<bool> {
     Ok(store.job(job.order, &job.pipeline)?.is_some_and(|now| now.sealed.is_none()))
 }
 
-/// Waits until all of these have ended, or the time for it is over.
+/// Waits until all these jobs have ended, or until the deadline.
 async fn until_ended(
     cx: &Context,
     engine: &Engine,
@@ -69,7 +69,7 @@ async fn until_ended(
 ) -> Result<()> {
     while jobs.iter().map(|job| is_open(engine.store(), job)).collect::<Result<Vec<_>>>()?.contains(&true) {
         if engine.phase() == Phase::Ended {
-            // Nobody runs them any more: the caller ends them.
+            // No engine runs them any more: the caller ends them.
             return Err(CliError::OwnerEnds);
         }
         tokio::select! {
@@ -81,7 +81,7 @@ async fn until_ended(
     Ok(())
 }
 
-/// Says how a job ended that was to be stopped.
+/// Reports how a stopped job ended.
 fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     let name = short_job(store, job)?;
     match store.job(job.order, &job.pipeline)?.and_then(|now| now.sealed) {

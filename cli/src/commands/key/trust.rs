@@ -6,7 +6,7 @@ use specs::Digest;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Hex digits that a prefix has at least.
+/// Minimum number of hex digits of a prefix.
 const LEAST_DIGITS: usize = 8;
 
 /// Trust a key: of another machine, or one that replaced a lost key

@@ -1,7 +1,7 @@
 //! `pv metrics`: numbers in files, with the parameters that produced them.
 //!
 //! - `print` the table as text, Markdown and CSV
-//! - `sides` the figures of two sides, with which `pv try` ends
+//! - `sides` the metrics of two sides, printed at the end of `pv try`
 
 use answers::metrics::{self, Question, Scope};
 use repos::store::Resolved;
@@ -67,12 +67,12 @@ impl Args {
     }
 }
 
-/// A row as programs read it: with the full address, so that each line is self-contained.
+/// A row for programs, with its full address, so that each line is self-contained.
 #[derive(Serialize)]
 struct RowView<'a> {
     #[serde(flatten)]
     row: &'a metrics::Row,
-    /// Parameters that are columns, in their order.
+    /// Parameters that are columns, in order.
     by: &'a [String],
 }
 

@@ -1,4 +1,4 @@
-//! The table: for people as wide as it has to be, as Markdown, as CSV.
+//! Prints the table: as text, as Markdown, as CSV.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +12,12 @@ use crate::error::Result;
 use crate::output::ShortIds;
 use crate::output::number::number;
 
-/// The numbers of metrics and parameters in one table; --only and --by choose others.
+/// Most metrics and parameters in one table; --only and --by choose others.
 const COLUMNS: usize = 12;
-/// Parameters below the table.
+/// Parameters listed below the table.
 const SAME: usize = 20;
 
-/// What names a row, where rows differ in it.
+/// Columns that identify a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Key {
     File,
@@ -36,7 +36,7 @@ impl Key {
         }
     }
 
-    /// Of a row; files with their repository where there are several.
+    /// The cell of a row; files with their repository if there are several.
     fn cell(self, cx: &Context, store: &Store, row: &Row, with_repo: bool) -> Result<String> {
         Ok(match self {
             Self::File if with_repo => format!("{}:{}", row.repo, row.path),
@@ -51,7 +51,7 @@ impl Key {
     }
 }
 
-/// The columns that distinguish rows; the file, if none does.
+/// The columns that distinguish the rows; if none does, the file.
 fn keys(rows: &[Row]) -> Vec<Key> {
     let files: BTreeSet<_> = rows.iter().map(|row| (&row.repo, &row.path)).collect();
     let commits: BTreeSet<_> = rows.iter().map(|row| row.commit).collect();
@@ -60,14 +60,14 @@ fn keys(rows: &[Row]) -> Vec<Key> {
     if files.len() > 1 || commits.len() == 1 {
         keys.push(Key::File);
     }
-    // A commit of each repository is told by the file.
+    // With one commit per repository the file tells the commit.
     if commits.len() > repos.len() {
         keys.extend([Key::Commit, Key::Run, Key::When]);
     }
     keys
 }
 
-/// Prints the table for people.
+/// Prints the table as text or Markdown.
 pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
     let store = cx.store()?;
     let keys = keys(&found.rows);
@@ -97,7 +97,7 @@ pub(super) fn print(cx: &Context, found: &Table, markdown: bool) -> Result<()> {
     Ok(())
 }
 
-/// The lines below the table: common values and marks.
+/// The lines below the table: common values and the legend of marks.
 fn below(found: &Table) -> Vec<String> {
     let mut lines = Vec::new();
     if !found.same.is_empty() {
@@ -140,7 +140,7 @@ fn marked(row: &Row, metric: &Metric) -> String {
     format!("{}{mark}", word(row.metrics.get(&metric.name)))
 }
 
-/// A value as people read it: numbers with six digits that count.
+/// A value for display: numbers with six significant digits.
 pub(super) fn word(value: Option<&Value>) -> String {
     match value {
         None => String::new(),
@@ -160,7 +160,7 @@ fn as_markdown(heads: &[String], rows: &[Vec<String>]) -> String {
     line(heads) + &rule + &rows
 }
 
-/// The table for other programs: every value in full, what is best in a column of its own.
+/// The table as CSV: every value in full, the best ones in a separate column.
 pub(super) fn csv(found: &Table) -> String {
     let cell = |text: &str| {
         let needs_quotes = text.contains([',', '"', '\n', '\r']) || text.starts_with(' ') || text.ends_with(' ');

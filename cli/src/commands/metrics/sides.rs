@@ -1,4 +1,4 @@
-//! The figures of two sides, a line a figure.
+//! The metrics of two sides, a line each.
 
 use answers::metrics::{SideBySide, Sides};
 use specs::PipelineName;
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::output::count;
 use crate::output::number::number;
 
-/// Prints what the figures are now and what they would be; nothing where there are none.
+/// Prints the current and the new values of the metrics; nothing if there are none.
 pub(in crate::commands) fn print(cx: &Context, pipeline: &PipelineName, sides: &Sides) -> Result<()> {
     if sides.is_empty() {
         return Ok(());

@@ -26,13 +26,13 @@ pub(crate) struct Args {
     author: Option<String>,
 }
 
-/// What was done, as programs read it.
+/// What was done, for programs.
 #[derive(Serialize)]
 struct AppliedView<'a> {
     run: Option<RunId>,
     pipelines: &'a [AppliedPipeline],
     jobs: Vec<String>,
-    /// Branches that were made, empty, for inputs that read them.
+    /// Empty branches that were created because inputs read them.
     branches: &'a [String],
     /// Jobs of older versions that were killed.
     kills: &'a [String],
@@ -91,7 +91,7 @@ fn nothing_applied(error: CliError) -> CliError {
     error.done("nothing was applied")
 }
 
-/// Says what the apply will cause, before it does.
+/// Announces the effects of the apply before it happens.
 fn announce(cx: &Context, applied: &Applied) {
     if cx.out().is_json() {
         return;
@@ -120,7 +120,7 @@ fn report(cx: &Context, applied: Applied) -> Result<()> {
         return Ok(());
     };
     cx.notes().line(format!("run {}", cx.store()?.short_run(&run)?));
-    // Where an engine takes jobs on its own there is no time to look at the plan.
+    // If an engine takes jobs on its own, there is no time to look at the plan.
     match next::after(cx, cx.store()?, &run)? {
         Some(next) if next == "next: pv run" => cx.notes().line(format!("{next}        preview: pv plan")),
         next => next.iter().for_each(|next| cx.notes().line(next)),

@@ -16,7 +16,7 @@ pub(crate) struct Args {
     files: Files,
 }
 
-/// Sound specs as programs read it.
+/// Valid specs, for programs.
 #[derive(Serialize)]
 struct CheckedView<'a> {
     pipelines: Vec<&'a PipelineName>,

@@ -19,7 +19,7 @@ use specs::{Diagnostic, ErrorKind, Place, Severity};
 
 use crate::error::{CliError, Result};
 
-/// An argument of a template: `KEY=VALUE`, a text.
+/// An argument of a template: `KEY=VALUE`, a string.
 #[derive(Debug, Clone)]
 pub(super) struct Argument {
     key: String,
@@ -34,7 +34,7 @@ impl FromStr for Argument {
     }
 }
 
-/// Renders the template `text`, which is the file `path` and is named `shown` in messages. A template that is a function is called with
+/// Renders the template `text` of the file `path`, called `shown` in messages. If the template is a function, it is called with
 /// `arguments`.
 pub(super) fn render(path: &Path, shown: &str, text: &str, arguments: &[Argument]) -> Result<String> {
     let arena = Arena::new();
@@ -88,11 +88,11 @@ impl Problem {
     }
 }
 
-/// The files of a template: itself, and what it imports.
+/// The files of a template: the template and its imports.
 struct Files<'p> {
     sources: HashMap<SourceId, Source>,
     loaded: HashMap<PathBuf, Thunk<'p>>,
-    /// Why an import failed, which its error does not say.
+    /// Why an import failed; the library's error does not say.
     failure: Option<Problem>,
 }
 
@@ -116,7 +116,7 @@ impl<'p> Files<'p> {
         Ok(loaded?)
     }
 
-    /// Where something stands: the file as it was named, line and column.
+    /// The place of a span: the file as the user named it, line and column.
     fn place(&self, program: &Program<'p>, span: Option<SpanId>) -> Option<(String, Place)> {
         let (context, start, _) = program.span_manager().get_span(span?);
         let SpanContext::Source(source) = program.span_manager().get_context(context);
@@ -128,7 +128,7 @@ impl<'p> Files<'p> {
         Some((shown.clone(), Place { line: number(line), column: number(column) }))
     }
 
-    /// The bytes of a file that is imported, with its path; relative to the file that imports it.
+    /// The path and bytes of an imported file; its path is relative to the importing file.
     fn read(&mut self, program: &Program<'p>, from: SpanId, path: &str) -> Result<(PathBuf, Vec<u8>), ImportError> {
         let (context, ..) = program.span_manager().get_span(from);
         let SpanContext::Source(source) = program.span_manager().get_context(context);
@@ -148,7 +148,7 @@ impl<'p> Files<'p> {
         }
     }
 
-    /// Keeps why an import failed.
+    /// Records why an import failed.
     fn failed(&mut self, problem: Problem) -> ImportError {
         self.failure.get_or_insert(problem);
         ImportError
@@ -178,7 +178,7 @@ impl<'p> Callbacks<'p> for Files<'p> {
         self.read(program, from, path).map(|(_, bytes)| bytes)
     }
 
-    /// Output of `std.trace` is for the author of the template, in another program.
+    /// Output of `std.trace` is for debugging the template with other programs; it is dropped.
     fn trace(&mut self, _: &mut Program<'p>, _: &str, _: &[EvalStackTraceItem]) {}
 
     fn native_call(
@@ -241,7 +241,7 @@ fn span_of_lexer(error: &LexError) -> SpanId {
 
 impl From<EvalError> for Problem {
     fn from(error: EvalError) -> Self {
-        // The nearest place is that of the innermost expression.
+        // The span of the innermost expression is the nearest place.
         let nearest = error.stack_trace.iter().rev().find_map(span_of_item);
         match error.kind {
             EvalErrorKind::CallParamNotBound { span, param_name } => Self {

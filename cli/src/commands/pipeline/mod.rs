@@ -43,7 +43,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Whether it works on a store at all.
+    /// Whether the command uses a store.
     pub(super) fn needs_store(&self) -> bool {
         !matches!(self, Self::Check(_) | Self::New(_))
     }

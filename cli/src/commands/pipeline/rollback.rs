@@ -28,7 +28,7 @@ pub(crate) struct Args {
     author: Option<String>,
 }
 
-/// The number of a version, with or without its `v`.
+/// The number of a version, with or without `v`.
 #[derive(Debug, Clone, Copy)]
 struct Number(u32);
 
@@ -43,13 +43,13 @@ impl FromStr for Number {
 #[derive(Serialize)]
 struct RolledView<'a> {
     pipeline: &'a PipelineName,
-    /// The version now.
+    /// The current version.
     version: u32,
-    /// The one that it is like.
+    /// The version whose content it has.
     rolled_back_to: u32,
     changed: bool,
     run: Option<RunId>,
-    /// What differs from the version before it.
+    /// What differs from the previous version.
     changes: &'a [String],
     jobs: Vec<String>,
 }

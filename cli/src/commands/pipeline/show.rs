@@ -79,7 +79,7 @@ fn when(human: &Human, time: Timestamp) -> String {
     format!("{}   {}", human.local(time), human.ago(time))
 }
 
-/// The tree, and what is known of code and spec in git.
+/// The code's tree, and how code and spec compare with git.
 pub(in crate::commands) fn code_in_words(code: &CodeStamp) -> Vec<(&'static str, String)> {
     let checks = [("code", &code.git_code), ("spec", &code.git_spec)];
     let git = checks.into_iter().filter_map(|(what, check)| Some(("git", check.as_ref()?.in_words(what, 64, 10))));

@@ -1,4 +1,4 @@
-//! Spec files: those that are named, all of a folder, templates, an address, or standard input.
+//! Spec files: named files, all files of a folder, templates, a web address, or standard input.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ use crate::output::{diagnostic_text, plural};
 
 /// The name of standard input in messages.
 const STDIN: &str = "stdin";
-/// Bytes of all files that are read together.
+/// Most bytes of all files that are read together.
 const MAX_BYTES: usize = 64 << 20;
-/// Files of a folder that are specs.
+/// Extensions of spec files in a folder.
 const ENDINGS: [&str; 3] = ["yml", "yaml", "json"];
 
-/// Files that are templates of specs. Those of a folder are not taken, since each may want other arguments.
+/// Extension of templates. Those in a folder are ignored, since each may need other arguments.
 const TEMPLATE: &str = "jsonnet";
 
 /// Which files.
@@ -43,19 +43,19 @@ pub(in crate::commands) struct Files {
 
 /// Specs that were read.
 pub(in crate::commands) struct Specs {
-    /// What they say, and what is wrong with them in themselves.
+    /// The specs, with the problems found in them.
     pub(in crate::commands) set: SpecSet,
-    /// The folder of each file: what paths in it are relative to.
+    /// The folder of each file, to which paths in it are relative.
     pub(in crate::commands) folders: SpecSources,
 }
 
 impl Files {
-    /// These files and folders.
+    /// Reads these files and folders.
     pub(in crate::commands) fn named(file: Vec<PathBuf>) -> Self {
         Self { file, jsonnet: Vec::new(), arguments: Vec::new() }
     }
 
-    /// Reads and parses them all.
+    /// Reads and parses all files.
     pub(in crate::commands) fn read(&self, cx: &Context) -> Result<Specs> {
         let mut files: Vec<(String, String)> = Vec::new();
         let mut folders = SpecSources::new();
@@ -78,7 +78,7 @@ impl Files {
                 return Err(CliError::usage("the spec files exceed 64 MiB in total", "apply them in parts"));
             }
             files.push((name.clone(), text));
-            // Standard input is read as if it were a file in the current folder.
+            // Standard input counts as a file in the current folder.
             let folder = path.parent().filter(|_| name != STDIN && !is_address).unwrap_or(Path::new(""));
             folders.insert(name, cx.invocation().cwd.join(folder));
         }
@@ -88,7 +88,7 @@ impl Files {
         Ok(Specs { set: parse_specs(&files), folders })
     }
 
-    /// The files, as they were named, and whether each is a template.
+    /// The files, as the user named them, and whether each is a template.
     fn paths(&self, cx: &Context) -> Result<Vec<(PathBuf, bool)>> {
         let mut paths = Vec::new();
         for given in &self.file {
@@ -156,7 +156,7 @@ fn fetch(address: &str, most: usize) -> Result<String> {
     text.ok_or_else(|| CliError::usage(format!("`{url}` is not UTF-8 text, or is too long"), "name a spec"))
 }
 
-/// A warning as programs read it.
+/// A warning, for programs.
 #[derive(Serialize)]
 pub(in crate::commands) struct WarningView<'a> {
     file: &'a str,
@@ -173,7 +173,7 @@ impl<'a> From<&'a Diagnostic> for WarningView<'a> {
     }
 }
 
-/// Says what is worth knowing, as compilers do.
+/// Prints warnings, in the style of compilers.
 pub(in crate::commands) fn warn(cx: &Context, warnings: &[Diagnostic]) {
     for warning in warnings {
         cx.notes().line(diagnostic_text(warning, cx.notes().color()));

@@ -1,4 +1,4 @@
-//! Writes a spec as YAML, in the order in which people write its fields.
+//! Writes a spec as YAML, with its fields in the customary order.
 
 use std::fmt::Write as _;
 
@@ -27,7 +27,7 @@ pub(super) fn text(spec: &PipelineSpec) -> String {
     of_value(&serde_json::to_value(spec).expect("specs have a JSON form"))
 }
 
-/// A spec in its normal form as one YAML document.
+/// A spec in normal form as one YAML document.
 pub(in crate::commands) fn of_value(spec: &Value) -> String {
     let mut lines = String::new();
     if let Value::Object(fields) = spec {
@@ -69,7 +69,7 @@ fn write_value(lines: &mut String, value: &Value, depth: usize) {
     }
 }
 
-/// `- ` and the item, whose first line follows it.
+/// Writes `- ` and the item, whose first line follows it.
 fn write_item(lines: &mut String, item: &Value, depth: usize) {
     let mut block = String::new();
     match item {
@@ -88,7 +88,7 @@ fn flow(value: &Value) -> String {
     }
 }
 
-/// Text that nothing can take for anything else; JSON's form of a string is one of YAML's.
+/// A YAML scalar that cannot be misread: plain if safe, else as a JSON string, which is valid YAML.
 fn scalar(text: &str) -> String {
     let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/')
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./@+".contains(c))

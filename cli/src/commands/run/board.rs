@@ -1,4 +1,4 @@
-//! How far jobs are, while people watch; and a line for each job that ends.
+//! Shows the progress of jobs, and a line for each job that ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -17,11 +17,11 @@ use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::{Block, Part, bar, behind, columns, count, cut, duration, of_parts};
 
-/// Time between two drawings of running jobs on a terminal.
+/// Time between two redraws on a terminal.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
-/// Time between two lines about them without a terminal.
+/// Time between two progress lines without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
-/// Columns of the names of pipelines: as many as the longest has, but in these bounds.
+/// Width of the pipeline column: that of the longest name, within these bounds.
 const NAMES: std::ops::RangeInclusive<usize> = 12..=24;
 
 /// Shows the jobs of an engine: as a redrawn block on a terminal, as occasional lines elsewhere.
@@ -29,20 +29,21 @@ pub(crate) struct Board<'a> {
     cx: &'a Context,
     engine: &'a Engine,
     feed: Receiver<EngineEvent>,
-    /// Jobs that had not ended when last looked at.
+    /// Jobs that were open at the last update.
     open: BTreeSet<JobKey>,
-    /// Order of the newest run whose jobs are known, since a job may come and end between two looks; `None` when only those that are
-    /// open already are shown.
+    /// Order of the newest run whose jobs are known, since a job may start and end between two updates; `None` if only jobs that are
+    /// already
+    /// open are shown.
     newest: Option<u64>,
     /// Where running jobs are drawn.
     block: Block,
     last_line: Instant,
-    /// The run whose jobs were printed last: its cause is above them.
+    /// The run whose jobs were printed last: its cause is printed once above them.
     run: Option<u64>,
 }
 
 impl<'a> Board<'a> {
-    /// Shows all jobs that are open, and those to come.
+    /// Shows all jobs: open ones and new ones.
     pub(crate) fn new(cx: &'a Context, engine: &'a Engine) -> Result<Self> {
         let mut board = Self::of(cx, engine, BTreeSet::new());
         board.newest = Some(engine.store().runs_count()?);
@@ -61,11 +62,11 @@ impl<'a> Board<'a> {
         self.open.is_empty()
     }
 
-    /// Waits until there is something new to see.
+    /// Waits until there is something new to show.
     pub(crate) async fn news(&mut self) {
         let period = if self.cx.notes().is_watched() { BETWEEN_DRAWINGS } else { BETWEEN_LINES };
         let next = self.last_line + period;
-        // Nothing is drawn while nothing runs, until a job begins.
+        // An idle board is not redrawn until a job starts.
         let mut is_busy = self.engine.live().all().values().any(|live| live.state != LiveState::Waiting);
         loop {
             tokio::select! {
@@ -87,13 +88,13 @@ impl<'a> Board<'a> {
         }
     }
 
-    /// Adds the jobs of runs that came since the last look to those that were open then.
+    /// Adds the jobs of runs since the last update to the open jobs.
     fn take_new(&mut self) -> Result<()> {
         let Some(known) = self.newest else { return Ok(()) };
         let store = self.engine.store();
         let newest = store.runs_count()?;
         for order in known + 1..=newest {
-            // A try tells of its jobs itself.
+            // A trial reports its jobs itself.
             if store.run_at(order)?.is_none_or(|run| run.cause.kind == CauseKind::Try) {
                 continue;
             }
@@ -109,7 +110,7 @@ impl<'a> Board<'a> {
         Ok(open.into_iter().map(|job| JobKey { order: job.order, pipeline: job.pipeline }).collect())
     }
 
-    /// Looks what has changed, prints jobs that have ended, and draws those that have not.
+    /// Updates: prints jobs that have ended, and draws those that have not.
     pub(crate) fn look(&mut self) -> Result<()> {
         self.take_new()?;
         let open = self.open_now()?;
@@ -144,7 +145,7 @@ impl<'a> Board<'a> {
         Ok(())
     }
 
-    /// The last look.
+    /// The last update.
     pub(crate) fn finish(&mut self) -> Result<()> {
         self.look()?;
         self.block.wipe();
@@ -156,7 +157,7 @@ impl<'a> Board<'a> {
         let Self { engine, block, .. } = self;
         block.draw(|width| {
             let mut lines = Vec::new();
-            // Those at work first: of more than the terminal has rows the others are counted.
+            // Running jobs first; jobs that do not fit on the terminal are only counted.
             let (waiting, at_work): (Vec<_>, Vec<_>) =
                 live.iter().partition(|(_, live)| live.state == LiveState::Waiting);
             for (job, live) in at_work.into_iter().chain(waiting) {
@@ -180,7 +181,7 @@ impl<'a> Board<'a> {
     }
 }
 
-/// How far a job is, in a line; in several where why it waits is long.
+/// The progress of a job as one line; several if the reason why it waits is long.
 fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: usize) -> Vec<String> {
     let names = names.min(width / 3);
     let name = format!("  {:<names$}", cut(job.pipeline.as_str(), names));
@@ -209,26 +210,26 @@ fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: 
     }
 }
 
-/// Columns for the names of a store's pipelines.
+/// Width of the column for a store's pipeline names.
 fn name_columns(store: &Store) -> Result<usize> {
     let longest = store.pipelines()?.iter().map(|(name, _)| name.as_str().len()).max().unwrap_or(0);
     Ok(longest.clamp(*NAMES.start(), *NAMES.end()))
 }
 
-/// Waits until jobs may have ended, or something else is worth a look; what failed, if that is it.
+/// Waits until jobs may have ended, or something else may need an update. Returns the message if that was a failure.
 pub(crate) async fn news(feed: &mut Receiver<EngineEvent>) -> Option<String> {
     loop {
         match feed.recv().await {
             Ok(EngineEvent::Changed(_)) => {}
             Ok(EngineEvent::Trouble(what)) => return Some(what),
             Ok(EngineEvent::Ended { .. } | EngineEvent::Look) | Err(RecvError::Lagged(_)) => return None,
-            // The engine is gone, with all that could happen.
+            // The engine is gone, so nothing more will happen.
             Err(RecvError::Closed) => return None,
         }
     }
 }
 
-/// Prints a job that has ended: for people, for scripts, or as JSON.
+/// Prints a job that has ended: for users, for scripts, or as JSON.
 pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&job_view(store, job, None)?);
@@ -245,7 +246,7 @@ pub(crate) fn print_ended(cx: &Context, store: &Store, job: &JobRow) -> Result<(
     if columns(&start) + NAMES.start() <= width {
         return out.branch(&start, &" ".repeat(columns(&start)), &how);
     }
-    // A name is whole, however long it is.
+    // A long name is not cut; it gets its own line.
     out.line(format!("  {name}"))?;
     out.branch("    ", "    ", &format!("{state:<11}  {how}"))
 }
@@ -277,13 +278,13 @@ fn plain_line(job: &JobRow, document: Option<&JobDocument>) -> String {
     }
 }
 
-/// `  1 failed  2 recovered`: those that there are.
+/// `  1 failed  2 recovered`: the counts above zero.
 fn also(parts: &[(u64, &str)]) -> String {
     let there = parts.iter().filter(|(number, _)| *number > 0);
     there.fold(String::new(), |text, (number, word)| text + "  " + &count(*number) + " " + word)
 }
 
-/// ` recovered=2`, where there are any: they are rare, and scripts know the line without them.
+/// ` recovered=2`, if there are any: rare, and scripts expect the line without it.
 fn recovered_word(document: &JobDocument) -> String {
     let recovered = document.datums_recovered;
     if recovered > 0 { format!(" recovered={recovered}") } else { String::new() }
@@ -294,7 +295,7 @@ fn cause_line(run: &RunRow) -> String {
     format!("{}  {} {}  {author}", run.run.short(8), run.cause.kind.word(), run.cause.refs.join(" "))
 }
 
-/// `50,000 run  2,063,502 cached  1 failed  41.2 s`, or why there is nothing to count.
+/// `50,000 run  2,063,502 cached  1 failed  41.2 s`, or why there are no counts.
 fn how_it_ended(document: Option<&JobDocument>) -> String {
     match document {
         Some(document) if document.started_at.is_some() => {

@@ -7,7 +7,7 @@ use crate::commands::diff::page::Block;
 use crate::output::number::{number, share};
 use crate::output::{count, plural};
 
-/// Frames that are named.
+/// How many frames are named.
 const FRAMES: usize = 10;
 
 pub(super) fn image(found: &ImageDiff, extent: Extent) -> Vec<Block> {
@@ -29,12 +29,12 @@ pub(super) fn image(found: &ImageDiff, extent: Extent) -> Vec<Block> {
     blocks
 }
 
-/// What its frames are called.
+/// What the format calls its frames.
 fn frames_name(found: &ImageDiff) -> &'static str {
     if found.new.format.starts_with("tif") { "pages" } else { "frames" }
 }
 
-/// `1 of 2 frames changed, `; nothing where there is one.
+/// `1 of 2 frames changed, `; empty if there is only one frame.
 fn frames_words(found: &ImageDiff) -> String {
     let Some(changed) = found.frames_changed else { return String::new() };
     let total = match (found.old.frames, found.new.frames) {
@@ -87,7 +87,7 @@ pub(super) fn tensors(found: &TensorsDiff, extent: Extent) -> Vec<Block> {
     blocks
 }
 
-/// What the file says about itself.
+/// Metadata of the file.
 fn metadata(found: &TensorsDiff, extent: Extent) -> Vec<Block> {
     let total = found.metadata.len() + found.metadata_left_out;
     let row = |change: &MetadataChange| {
@@ -129,7 +129,7 @@ fn tensor_row(tensor: &TensorDiff) -> Vec<String> {
     row
 }
 
-/// Elements that take no part in the sums.
+/// Elements that are excluded from the sums.
 fn not_numbers(distance: &Distance) -> String {
     let pairs = [("nan", distance.old_nan, distance.new_nan), ("inf", distance.old_infinite, distance.new_infinite)];
     let told =

@@ -11,13 +11,13 @@ use compare::{BytesDiff, Detail, TextDiff};
 use super::page::Block;
 use crate::output::{count, size};
 
-/// Lines of a text and rows of a table that are shown, unless all are asked for.
+/// Lines of a text and rows of a table that are shown without `--all`.
 const LINES: usize = 60;
 const ROWS: usize = 20;
 /// Characters of a value in a table.
 const CHARACTERS: usize = 60;
 
-/// How much is told.
+/// How much is shown.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     rows: usize,
@@ -30,7 +30,7 @@ impl Extent {
         if all { Self { rows: usize::MAX, lines: usize::MAX, all } } else { Self { rows: ROWS, lines: LINES, all } }
     }
 
-    /// Says what is left out, and how to see more of it.
+    /// Says how much is left out, and how to see it.
     fn more(self, left: u64, what: &str) -> Option<Block> {
         let hint = if self.all { "not shown; `pv get` downloads both files" } else { "--all shows more" };
         (left > 0).then(|| Block::Line(format!("… {} more {what}: {hint}", count(left))))
@@ -49,7 +49,7 @@ pub(super) fn blocks(detail: &Detail, extent: Extent) -> Vec<Block> {
     }
 }
 
-/// The same in a few words, with this many values.
+/// A difference in a few words, with at most this many values.
 pub(super) fn summary(detail: &Detail, most: usize) -> String {
     match detail {
         Detail::Text(found) => text_summary(found),
@@ -80,7 +80,7 @@ fn text(found: &TextDiff, extent: Extent) -> Vec<Block> {
     blocks
 }
 
-/// A changed line as it was and is, if it is the only one.
+/// The old and new text of a changed line, if it is the only one.
 fn text_summary(found: &TextDiff) -> String {
     let words = format!("+{} -{} lines", count(found.lines_added), count(found.lines_removed));
     if (found.lines_added, found.lines_removed) != (1, 1) {
@@ -109,7 +109,7 @@ fn short(text: &str) -> String {
     }
 }
 
-/// Two texts, each cut, and so that it is seen where they differ.
+/// Two texts, cut so that their first difference is visible.
 fn short_pair(old: &str, new: &str) -> (String, String) {
     let equal = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
     if equal < CHARACTERS || old == new {

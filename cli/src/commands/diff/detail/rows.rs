@@ -32,7 +32,7 @@ pub(super) fn blocks(found: &TableDiff, extent: Extent) -> Vec<Block> {
     blocks
 }
 
-/// How the rows were paired, and how many of which sort there are.
+/// How the rows were paired, and how many were added, removed and changed.
 fn counted(found: &TableDiff) -> String {
     let by = if found.by == PairedBy::Key {
         found.key.join(", ")
@@ -57,7 +57,7 @@ fn is_same(found: &TableDiff) -> bool {
         && found.columns_removed.is_empty()
 }
 
-/// A row by its key, or its number.
+/// A row, named by its key or its number.
 fn row(found: &TableDiff, key: &[String]) -> String {
     let text = short(&key.join(", "));
     if found.by == PairedBy::Key { text } else { format!("row {text}") }

@@ -7,7 +7,7 @@ use crate::commands::diff::page::Block;
 use crate::output::count;
 use crate::output::number::{number, share, value};
 
-/// Lists and keys that are named before the values.
+/// How many lists and keys are named before the values.
 const NAMED: usize = 5;
 
 pub(super) fn blocks(found: &MetricsDiff, extent: Extent) -> Vec<Block> {
