@@ -9,7 +9,7 @@ use super::run::{Board, end_now, introduce, with_engine};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// How many signals it handles itself: the first stops it cleanly, the second at once.
+/// How many signals it handles itself: the first one drains, the second stops at once.
 const HEEDED: u32 = 2;
 
 /// Run jobs as commits, ticks and triggers arrive, until stopped
@@ -33,12 +33,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         introduce(cx, engine)?;
         serve(cx, engine, board, args).await
     })?;
-    // Anyone who manages services ends them by this signal, and nothing failed.
+    // Service managers stop services by this signal: that is not a failure.
     cx.cancel().obeyed(Signal::SIGTERM);
     Ok(())
 }
 
-/// Runs the engine until it is asked to stop; shows its activity.
+/// Runs the engine until it is asked to stop, and shows its activity.
 async fn serve(cx: &Context, engine: &Engine, board: &mut Board<'_>, args: &Args) -> Result<()> {
     let mut work = pin!(engine.serve());
     tokio::select! {
@@ -57,7 +57,7 @@ async fn serve(cx: &Context, engine: &Engine, board: &mut Board<'_>, args: &Args
     end_now(engine, work).await
 }
 
-/// Shows the activity. If nobody reads it, jobs still run.
+/// Shows the activity. If the output is closed, jobs still run.
 async fn show(board: &mut Board<'_>) -> CliError {
     match board.show().await {
         Err(CliError::ClosedPipe) => std::future::pending().await,

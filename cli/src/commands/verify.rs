@@ -42,7 +42,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether it runs user code, which one process at a time does.
+    /// Whether it runs user code, which only one process may do at a time.
     pub(super) fn executes(&self) -> bool {
         self.rerun
     }
@@ -58,7 +58,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let at = args.reference.as_ref().map(|reference| store.resolve(reference)).transpose()?;
     let mut report = match (&at, &checkpoint) {
-        // The journal alone is asked about.
+        // Only the journal is verified.
         (None, Some(_)) => Report::default(),
         _ => proof::verify(store, at.as_ref(), &keys)?,
     };
@@ -73,7 +73,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     };
     let shown = show(cx, &subject, &report, since.as_ref());
     match at.filter(|_| args.rerun) {
-        // That nobody signed says nothing of whether it repeats.
+        // A missing signature does not prevent a rerun.
         Some(at) if matches!(report.verdict(), Verdict::Proven | Verdict::Unsigned) => {
             super::rerun::run(cx, store, (&at, &subject), args.network).and(shown)
         }
@@ -96,7 +96,7 @@ fn check_checkpoint(
     }
 }
 
-/// A checkpoint, or why the file is not one, which belongs in the report: somebody may have changed it.
+/// A checkpoint, or why the file is invalid; that belongs in the report, since the file may have been tampered with.
 fn read_checkpoint(file: &Path) -> Result<Result<Checkpoint, String>> {
     let text = std::fs::read(file);
     let text =
@@ -105,7 +105,7 @@ fn read_checkpoint(file: &Path) -> Result<Result<Checkpoint, String>> {
     Ok(text.and_then(|text| text.parse::<Checkpoint>().map_err(|error| error.to_string())))
 }
 
-/// What this machine saw of the store before is part of the answer.
+/// Adds a comparison with what this machine saw of the store before.
 fn add_seen(cx: &Context, report: &mut Report) {
     match cx.standing() {
         None | Some(Standing::New) => {}
@@ -117,7 +117,7 @@ fn add_seen(cx: &Context, report: &mut Report) {
     }
 }
 
-/// A key's file, or its fingerprint.
+/// A key, given as a file or a fingerprint.
 fn read_key(cx: &Context, given: &Path) -> Result<TrustedKey> {
     let file = cx.path(given);
     if let Some(fingerprint) = given.to_str().and_then(|text| text.parse::<Digest>().ok())
@@ -135,7 +135,7 @@ fn read_key_file(cx: &Context, file: &Path) -> Result<PublicKey> {
         .map_err(|error| CliError::usage(format!("`{}`: {error}", file.display()), "pv key show > KEY.pem"))
 }
 
-/// Prints the links and the verdict, which is also the exit code.
+/// Prints the links and the verdict, which also sets the exit code.
 fn show(cx: &Context, subject: &str, report: &Report, since: Option<&Since>) -> Result<()> {
     let verdict = report.verdict();
     if cx.out().is_json() {
@@ -232,7 +232,7 @@ fn lines(cx: &Context, subject: &str, report: &Report) -> Result<()> {
     })
 }
 
-/// What was not checked, of links that have this in common.
+/// Links that were not checked, for one common reason.
 fn noted_words(link: &Link, count: u64) -> String {
     let why = match &link.state {
         State::Noted(why) => why.as_str(),

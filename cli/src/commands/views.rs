@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{Human, Row, ShortIds, count, plural, size};
 
-/// `text` in one line, for tables.
+/// The first line of `text`, for tables.
 pub(super) fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim().to_owned()
 }
@@ -153,7 +153,7 @@ pub(super) fn run_lines(run: &RunView, human: &Human) -> Vec<Vec<String>> {
     lines
 }
 
-/// Prints the run that a change caused, and its jobs.
+/// Prints the run that a change caused, with its jobs.
 pub(super) fn caused(cx: &Context, run: &RunId) -> Result<()> {
     let store = cx.store()?;
     let row = store.run(run)?;

@@ -5,7 +5,7 @@ use answers::sorted::Sorted;
 
 use crate::output::{Human, short_digest};
 
-/// By whom a commit is signed, and what came of making it again, as lines of a table.
+/// The signatures of a commit and the results of reruns, as lines of a table.
 pub(super) fn vouched_lines(
     signed: &[SignatureView],
     certificates: &[Sorted<CertificateView>],
@@ -47,7 +47,7 @@ pub(super) fn certificate_lines(
     lines
 }
 
-/// What is not as it was.
+/// What a rerun gave differently.
 fn tail(certificate: &Certificate) -> String {
     let bad = certificate.stages.iter().filter(|stage| stage.outcome != Repetition::Identical);
     let told = bad.map(|stage| {

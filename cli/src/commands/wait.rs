@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     report(cx, store, &jobs_of(store, &run, names.as_ref())?)
 }
 
-/// Waits for the engine of this process, which reports ends.
+/// Waits for the engine of this process, which reports the end of jobs.
 async fn until_sealed(
     cx: &Context,
     engine: &Engine,
@@ -56,8 +56,8 @@ async fn until_sealed(
     Ok(())
 }
 
-/// Waits while nobody makes jobs end, and looks now and then. `InUse` when somebody comes who does: that one can tell it all, and what it
-/// has not finished cannot be read from outside.
+/// Polls while there is no engine. `InUse` once a process owns the store: that process knows all states, including those that cannot be
+/// read from outside yet.
 fn watch(
     cx: &Context,
     store: &Store,
@@ -93,7 +93,7 @@ fn are_sealed(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>
     Ok(jobs_of(store, run, names)?.iter().all(|job| job.sealed.is_some()))
 }
 
-/// The run that is meant, and which of its jobs; `None` for all.
+/// The requested run, and which of its jobs; `None` for all.
 fn subject(store: &Store, what: &str) -> Result<(RunId, Option<BTreeSet<PipelineName>>)> {
     match parse_target(what)? {
         Target::Run(run) => Ok((store.run_by_prefix(&run.0)?, None)),
@@ -114,7 +114,7 @@ fn jobs_of(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -
     Ok(jobs)
 }
 
-/// Waits for `news`, unless there is no reason to.
+/// Waits for `news`; an error if the wait is over.
 async fn pause<T>(
     cx: &Context,
     engine: &Engine,

@@ -1,11 +1,11 @@
-//! The process that was called, as the one that works for it sees it.
+//! The client process, as seen by the process that runs its command.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The process that handed its command over, or none: then the command runs for its own process. Clones share it.
+/// The process that handed its command over, or none if the command runs for its own process. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Client {
     other: Option<Arc<Other>>,
@@ -20,36 +20,36 @@ struct Other {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether something of the command's output has gone to its streams.
+    /// Whether any output has been written to its streams.
     has_begun: bool,
     /// Output that is sent with the answer: stdout and stderr.
     held: Option<[Vec<u8>; 2]>,
-    /// How many threads wait for the client to read or write its streams, and since when one does.
+    /// How many threads wait for the client's streams, and since when.
     waiting: u32,
     since: Option<Instant>,
 }
 
-/// That a thread waits for a client's streams.
+/// Marks that a thread waits for a client's streams, until dropped.
 #[derive(Debug)]
 pub(crate) struct Waits<'a> {
     client: &'a Client,
 }
 
-/// Tells a client that its streams have received something: white space before the answer, so that other readers ignore it.
+/// Tells a client that output was written to its streams: white space before the answer, so that other readers ignore it.
 pub(crate) const BEGUN: u8 = b' ';
 
 impl Client {
-    /// The process at the other end of a connection; `takes_output`: whether it takes what a command prints with the answer.
+    /// The process at the other end of a connection; `takes_output`: whether it accepts a command's output with the answer.
     pub(crate) fn at(stream: UnixStream, takes_output: bool) -> Self {
         Self { other: Some(Arc::new(Other { stream, takes_output, state: Mutex::default() })) }
     }
 
-    /// Whether it takes what a command prints with the answer.
+    /// Whether it accepts a command's output with the answer.
     pub(crate) fn takes_output(&self) -> bool {
         self.other.as_ref().is_some_and(|other| other.takes_output)
     }
 
-    /// Has these bytes of stdout and stderr go out with the answer.
+    /// Sends these bytes of stdout and stderr with the answer.
     pub(crate) fn keep(&self, stdout: Vec<u8>, stderr: Vec<u8>) {
         if let Some(other) = &self.other {
             other.state().held = Some([stdout, stderr]);
@@ -61,26 +61,26 @@ impl Client {
         self.other.as_ref().and_then(|other| other.state().held.take()).unwrap_or_default()
     }
 
-    /// Whether a command works for another process.
+    /// Whether the command runs for another process.
     pub(crate) fn is_other(&self) -> bool {
         self.other.is_some()
     }
 
-    /// Says that its streams are getting something: from here on the command cannot be done again as if nothing had been printed.
+    /// Tells the client that output begins: from now on the command cannot be repeated transparently.
     pub(crate) fn begins(&self) {
         let Some(other) = &self.other else { return };
         if !std::mem::replace(&mut other.state().has_begun, true) {
-            // It is one byte: if that cannot be sent, nobody is there.
+            // A single byte: if it cannot be sent, the client is gone.
             (&other.stream).write_all(&[BEGUN]).ok();
         }
     }
 
-    /// Whether its streams have got something.
+    /// Whether any output has been written to its streams.
     pub(crate) fn has_begun(&self) -> bool {
         self.other.as_ref().is_some_and(|other| other.state().has_begun)
     }
 
-    /// Notes that this thread waits for its streams, until the value is dropped.
+    /// Marks this thread as waiting for the client's streams, until the value is dropped.
     pub(crate) fn waits(&self) -> Waits<'_> {
         if let Some(other) = &self.other {
             let mut state = other.state();
@@ -90,7 +90,7 @@ impl Client {
         Waits { client: self }
     }
 
-    /// For how long the command has been waiting for its streams.
+    /// How long the command has been waiting for its client's streams.
     pub(crate) fn waited(&self) -> Duration {
         let since = self.other.as_ref().and_then(|other| other.state().since);
         since.map_or(Duration::ZERO, |since| since.elapsed())

@@ -1,4 +1,4 @@
-//! An engine that lives in this process: brought up, watched at its work, taken down.
+//! An engine in this process: its start, its work, its end.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::error::{CliError, Result};
 use crate::output::plural;
 use crate::socket;
 
-/// How long what runs may take to end in order.
+/// How long running work may take to end in an orderly way.
 const TO_END: Duration = Duration::from_secs(6);
 
-/// Owns the store and has `work` done by an engine on it, which other processes reach through the store's socket meanwhile.
+/// Owns the store and runs `work` on an engine, which other processes can reach through the store's socket.
 pub(crate) fn with_engine(
     cx: &Context,
     store: &Store,
@@ -28,14 +28,14 @@ pub(crate) fn with_engine(
     work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
 ) -> Result<()> {
     store.own()?;
-    // Anyone who reads what this prints may stop doing so, and others rely on this process.
+    // Readers of this output may stall, and other processes rely on this one: printing must not block.
     cx.out().keep_back();
     cx.notes().do_not_wait();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
     let done = runtime.block_on(live(cx, store, jobs, work));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    // What nobody reads even now is not worth holding the store for.
+    // Output that is still unread must not keep the store owned.
     done.and(cx.out().finish())
 }
 
@@ -63,11 +63,11 @@ async fn live(
         done = work(&engine, &mut board) => done,
         why = serving.lost() => Err(lost(why)),
     };
-    // What fails in a store that is gone fails because it is.
+    // If the store is lost, that is the cause of the error.
     let done = done.map_err(|error| serving.is_lost().map_or(error, lost));
-    // Nobody may be there to see it; what runs is ended anyway.
+    // The output may fail; what runs is ended anyway.
     let shown = board.finish();
-    // Those who still wait for something here continue by themselves.
+    // Clients that still wait here continue on their own.
     engine.end();
     if let Err(error) = store.end_owning() {
         tracing::warn!("an open pack is left to the next process: {error}");
@@ -84,7 +84,7 @@ async fn live(
     let histories = store.clone();
     let followed = tokio::task::spawn_blocking(move || histories.follow_histories_as_owner()).await;
     let cleaned = engine.executor_handle().clean_up(&BTreeSet::new()).await;
-    // Anyone who was left behind still holds the store: what its end would do is done here.
+    // A client that was left behind still holds the store, so its final steps are done here.
     if let Err(error) = store.end_owning().and_then(|()| store.flush_index()) {
         tracing::warn!("cleanup is left to the next process: {error}");
     }
@@ -98,14 +98,14 @@ fn lost(why: String) -> CliError {
     CliError::new(ErrorKind::NotFound, why).hint("move it back, then start this command again")
 }
 
-/// Datums at a time: as asked for, else the setting `jobs`, else one for each core.
+/// Number of parallel datums: as given, else the setting `jobs`, else the number of cores.
 pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
     let set = store.setting(&JOBS)?.map(|jobs| usize::try_from(jobs.get()).unwrap_or(usize::MAX));
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(given.map(|jobs| jobs as usize).or(set).filter(|jobs| *jobs > 0).unwrap_or_else(cores))
 }
 
-/// Says what is at work, and on how much.
+/// Reports the executor, the pending runs and the limit.
 pub(crate) fn introduce(cx: &Context, engine: &Engine) -> Result<()> {
     let pending = engine.store().open_jobs()?.iter().map(|job| job.order).collect::<BTreeSet<_>>().len() as u64;
     let executor = engine.executor();
@@ -119,9 +119,9 @@ pub(crate) fn introduce(cx: &Context, engine: &Engine) -> Result<()> {
     Ok(())
 }
 
-/// Ends what an engine runs, at once but in order; `work` is its run.
+/// Ends everything that an engine runs, at once but in an orderly way; `work` is its main loop.
 pub(crate) async fn end_now(engine: &Engine, work: impl Future<Output = engine::Result<()>>) -> Result<()> {
     engine.interrupt();
-    // Whatever does not end in that time is dropped.
+    // What does not end in time is dropped.
     Ok(tokio::time::timeout(TO_END, work).await.unwrap_or(Ok(()))?)
 }

@@ -1,7 +1,7 @@
 //! `pv run`
 //!
-//! - `living` an engine in this process, which `pv serve` has too
-//! - `board` how far jobs are, while people watch; a line for each job that ends
+//! - `living` an engine in this process, also used by `pv serve`
+//! - `board` progress of jobs, and a line for each job that ends
 
 mod board;
 mod living;
@@ -45,15 +45,15 @@ pub(crate) struct Args {
     timeout: Option<specs::Duration>,
 }
 
-/// What a run is to bring to its end.
+/// What to run until it ends.
 #[derive(Debug, Clone)]
 pub(crate) struct Selected {
     pub(crate) selection: Selection,
-    /// The pipelines whose newest jobs say how it ended.
+    /// The pipelines whose newest jobs decide success.
     pub(crate) names: BTreeSet<PipelineName>,
 }
 
-/// Reads what was selected; nothing is everything.
+/// Parses the selection; an empty one means everything.
 pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
     let mut names = BTreeSet::new();
     for word in what {
@@ -77,7 +77,7 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
         }
     }
     if names.is_empty() {
-        // A stopped one is as somebody wants it to be.
+        // A stopped pipeline does not count: it is stopped on purpose.
         let at_work = store.pipelines()?.into_iter().filter(|(_, row)| !row.is_stopped());
         return Ok(Selected { selection: Selection::All, names: at_work.map(|(name, _)| name).collect() });
     }
@@ -89,7 +89,7 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
 }
 
 impl Args {
-    /// Whether it changes nothing but what running changes.
+    /// Whether the only changes are those of running jobs.
     pub(crate) fn only_runs(&self) -> bool {
         !self.retry
     }
@@ -128,8 +128,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     judge(cx, store, &newest(store, &selected)?)
 }
 
-/// Whether an engine would find nothing to do, so that none is needed: no selected job is open, all versions are of the store's executor,
-/// and no engine ended so suddenly that it left its socket and perhaps more.
+/// Whether no engine is needed: no selected job is open, all versions are for the store's executor, and no engine crashed and left its
+/// socket behind.
 fn is_idle(store: &Store, selected: &Selected) -> Result<bool> {
     if store.open_jobs()?.iter().any(|job| selected.names.contains(&job.pipeline)) || socket::is_there(store) {
         return Ok(false);
@@ -139,11 +139,11 @@ fn is_idle(store: &Store, selected: &Selected) -> Result<bool> {
     Ok(graph.pipelines.values().all(|pipeline| kind == Some(pipeline.version.executor)))
 }
 
-/// The engine of this process does what is selected, as it does all else.
+/// Runs the selection on the engine that already works in this process.
 fn beside(cx: &Context, engine: &Engine, args: &Args, selected: Selected, deadline: Option<Instant>) -> Result<()> {
     let store = engine.store();
     let selected = retry(cx, store, args.retry, selected)?;
-    // Those of now: where commits keep coming there is always a newer one.
+    // The newest jobs as of now: with a stream of commits there is always a newer one.
     let newest = newest(store, &selected)?;
     let mut board = Board::of(cx, engine, engine.pending(&selected.selection)?);
     engine.want(selected.selection);
@@ -152,7 +152,7 @@ fn beside(cx: &Context, engine: &Engine, args: &Args, selected: Selected, deadli
     judge(cx, store, &newest.into_iter().flatten().collect::<Vec<_>>())
 }
 
-/// Waits for a reason to stop.
+/// Waits for a signal or the deadline.
 async fn told_to_stop(cx: &Context, deadline: Option<Instant>) -> CliError {
     tokio::select! {
         () = cx.cancel().asked(1) => {
@@ -166,7 +166,7 @@ async fn told_to_stop(cx: &Context, deadline: Option<Instant>) -> CliError {
     }
 }
 
-/// Waits for this time, which need not come.
+/// Waits until the deadline; forever without one.
 pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -174,12 +174,12 @@ pub(crate) async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// Brings one run to its end, in this process or in the one that runs jobs already.
+/// Runs one run to its end, in this process or in the one that already runs jobs.
 pub(crate) fn bring_to_end(cx: &Context, run: &RunId) -> Result<()> {
     self::run(cx, &Args { what: vec![format!("@{run}")], jobs: None, retry: false, timeout: None })
 }
 
-/// Makes ticks and fires triggers that are due. A process that runs only now and then has missed them.
+/// Publishes the due ticks and triggers: without a permanent engine they may be overdue.
 fn tick(cx: &Context, store: &Store) -> Result<()> {
     let now = store.clock().now();
     for run in time::due(store, now, now, &by(cx, None))? {
@@ -189,7 +189,7 @@ fn tick(cx: &Context, store: &Store) -> Result<()> {
     Ok(())
 }
 
-/// Retries the newest jobs that failed, if that is asked for. These are new runs, so a run that was selected becomes its pipelines.
+/// Retries the newest failed jobs if wanted. These become new runs, so a selected run is replaced by its pipelines.
 fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Result<Selected> {
     if !wanted {
         return Ok(selected);
@@ -210,7 +210,7 @@ fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Resul
     })
 }
 
-/// The jobs that say how it ended: those of the run, else the newest of the pipelines.
+/// The jobs that decide success: those of the run, else the newest of each pipeline.
 fn newest(store: &Store, selected: &Selected) -> Result<Vec<JobRow>> {
     let jobs: engine::Result<Vec<_>> = match &selected.selection {
         Selection::Run(run) => return Ok(store.jobs_of_run(store.run(run)?.order)?),
@@ -221,13 +221,13 @@ fn newest(store: &Store, selected: &Selected) -> Result<Vec<JobRow>> {
     Ok(jobs?.into_iter().flatten().collect())
 }
 
-/// Says which of these jobs did not succeed.
+/// Reports which of these jobs did not succeed.
 fn judge(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
     cx.out().flush()?;
     judge_jobs(store, jobs)
 }
 
-/// An error unless all of these jobs succeeded, about the job that most likely caused the other failures.
+/// An error unless all these jobs succeeded; it names the job that most likely caused the other failures.
 pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     let bad: Vec<&JobRow> = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success)).collect();
     let Some(job) = bad.iter().min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };
@@ -254,7 +254,7 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
     Err(CliError::new(ErrorKind::Failed, message).hint(hint))
 }
 
-/// Causes before effects.
+/// Causes rank before effects.
 fn rank(state: Option<SealedState>) -> u8 {
     match state {
         Some(SealedState::Failure) => 0,

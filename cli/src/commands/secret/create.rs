@@ -34,7 +34,7 @@ struct Value {
 }
 
 impl Value {
-    /// Whatever is wrong, the text is not repeated: it may be the value itself.
+    /// Errors never repeat the text, which may be the value itself.
     fn parse(text: &str) -> Result<Self> {
         let wrong = |what: &str| CliError::usage(format!("{what}; nothing was stored"), "KEY=FILE, or KEY=- for stdin");
         let parts = text.split_once('=').filter(|(_, file)| !file.is_empty());

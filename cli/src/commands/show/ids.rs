@@ -1,4 +1,4 @@
-//! What an id names, whatever its sort.
+//! `pv show ID`: whatever the id names.
 
 use answers::file::FileEntry;
 use answers::named::{Kind, Named, Resolved};
@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{ShortIds, plural, size};
 
-/// Paths of a content that are named.
+/// How many paths of a content are shown.
 const NAMED: usize = 10;
 
 pub(super) fn show(cx: &Context, named: &Named) -> Result<()> {

@@ -1,4 +1,4 @@
-//! `pv show`: commits, files, runs; `ids` all else that has an id, `versions` a version of a pipeline.
+//! `pv show`: commits, files, runs; `ids` everything else with an id, `versions` a version of a pipeline.
 
 use answers::commit::{commit_changes, commit_details};
 use answers::file::file_at;
@@ -21,7 +21,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{plural, size};
 
-/// This many addresses are shown of those that a commit's files were read from; `--json` has all.
+/// How many source addresses of a commit's files are shown; `--json` has all.
 const ORIGINS: usize = 20;
 
 /// Show a commit, file, run, pipeline version or any other id

@@ -1,4 +1,4 @@
-//! A version of a pipeline: what it is made of, and its spec as it was applied.
+//! A version of a pipeline: its parts, and its spec as applied.
 
 use answers::named::VersionOf;
 use answers::pipeline::version_details;

@@ -1,4 +1,4 @@
-//! The provenance of a file as a tree: a datum is a bullet, its inputs are below it.
+//! The provenance of a file as a tree: each datum is a bullet, with its inputs below.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::{Human, ShortIds, count, duration, plural, short_digest, size};
 
-/// Files of one datum or directory that a terminal shows.
+/// Files per datum or directory on a terminal.
 const ON_A_TERMINAL: usize = 20;
 
 /// Prints the tree, then whether it is complete.
@@ -49,26 +49,26 @@ struct Tree<'a> {
     store: &'a Store,
     human: Human,
     most: usize,
-    /// Whether each datum of a grid is shown.
+    /// Whether every datum of a grid is shown.
     in_full: bool,
-    /// Datums that are not shown.
+    /// Datums that are omitted.
     hidden: RefCell<HashSet<DatumId>>,
 }
 
-/// What hangs below a datum or a directory.
+/// A child of a datum or a directory.
 pub(super) enum Branch<'t> {
     File(&'t FileNode),
     Directory(&'t InputNode, Extent),
-    /// An input that was not found again.
+    /// An input whose commit was not found.
     Missing(&'t InputNode),
-    /// This many files that are not shown, and how to see them.
+    /// The number of omitted files, and how to see them.
     More(u64, &'static str),
-    /// Datums like the one above, in words.
+    /// A summary of datums like the previous one.
     Grid(String),
 }
 
 impl Tree<'_> {
-    /// Whether a key of this store has signed a commit: only that is looked at; `pv verify` checks all that is below.
+    /// Whether a key of this store has signed a commit. Checks only that; `pv verify` checks everything below.
     fn signature(&self, commit: &specs::CommitId) -> Result<String> {
         let signed = signatures(self.store, commit)?;
         let out = self.cx.out();
@@ -99,7 +99,7 @@ impl Tree<'_> {
     }
 
     fn file_line(&self, file: &FileNode) -> Result<String> {
-        // A source is told by the commit that brought it in.
+        // A source file is shown with the commit that added it.
         let commit = if let Origin::Source(source) = &file.origin { &source.commit } else { &file.commit };
         file_line(self.store, (&file.repo, commit, &file.path), file.size_bytes, &file.digest)
     }
@@ -113,7 +113,7 @@ impl Tree<'_> {
         if let Origin::Source(source) = &file.origin { self.source(source, rest) } else { Ok(()) }
     }
 
-    /// Prints the line of a file that no datum is shown for.
+    /// Prints only the line of a file.
     fn file_alone(&self, file: &FileNode, first: &str, rest: &str) -> Result<()> {
         let out = self.cx.out();
         let what = match &file.origin {
@@ -135,7 +135,7 @@ impl Tree<'_> {
         let bar = if branches.is_empty() { "  " } else { "│ " };
         let own = format!("{rest}{bar}  ");
         out.branch(&format!("{first}● "), &own, &self.headline(datum))?;
-        // The asked file stands at the top already.
+        // The requested file is printed at the top already.
         let wrote = if first.is_empty() && !datum.by_reference { None } else { Some(self.wrote(file)?) };
         for line in wrote.into_iter().chain(self.details(datum)?).chain(notes(datum)) {
             out.branch(&own, &format!("{own}  "), &line)?;
@@ -143,7 +143,7 @@ impl Tree<'_> {
         self.branches(branches, file.same_as.as_ref().map(|_| file.digest), rest)
     }
 
-    /// What hangs below; of a grid the datum that wrote the bytes of `chosen` is shown.
+    /// Prints the children; of a grid, the datum that wrote the content `chosen`.
     fn branches(&self, mut branches: Vec<Branch<'_>>, chosen: Option<Digest>, rest: &str) -> Result<()> {
         if !self.in_full {
             branches = collapsed(branches, chosen, &mut self.hidden.borrow_mut());
@@ -158,7 +158,7 @@ impl Tree<'_> {
             let (stem, below) = if next.is_some() { ("├─", "│ ") } else { ("└─", "  ") };
             let (first, rest) = (format!("{rest}{stem}"), format!("{rest}{below}"));
             match branch {
-                // Files of one commit share the line that tells who made it.
+                // Files of one commit share the line that names its author.
                 Branch::File(file) if next.is_some_and(|next| is_of_one_commit(file, next)) => {
                     self.file_alone(file, &first, &rest)?;
                 }
@@ -178,7 +178,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// `model@b21e07aa:/   2 files   42 MB`, and its files below.
+    /// `model@b21e07aa:/   2 files   42 MB`, followed by its files.
     fn directory(
         &self,
         (input, extent): (&InputNode, Extent),
@@ -228,7 +228,7 @@ impl Tree<'_> {
         Ok(format!("wrote {}{}", self.file_line(file)?, self.same_as(file)?))
     }
 
-    /// `   by reference: train@b21e07aa:/small/weights.npz`, of a file that has the bytes of an input.
+    /// `   by reference: train@b21e07aa:/small/weights.npz`, if the file has the same bytes as an input.
     fn same_as(&self, file: &FileNode) -> Result<String> {
         let Some(same) = &file.same_as else { return Ok(String::new()) };
         Ok(format!("   by reference: {}@{}:{}", same.repo, self.store.short_commit(&same.commit)?, same.path))
@@ -298,7 +298,7 @@ fn branches_of(datum: &DatumNode) -> Vec<Branch<'_>> {
     branches
 }
 
-/// Whether one commit added both and there is nothing else to say about the first.
+/// Whether one commit added both, and the first needs no line of its own.
 fn is_of_one_commit(file: &FileNode, next: &Branch<'_>) -> bool {
     let Branch::File(next) = next else { return false };
     match (&file.origin, &next.origin) {
@@ -312,7 +312,7 @@ fn is_of_one_commit(file: &FileNode, next: &Branch<'_>) -> bool {
     }
 }
 
-/// What is special about what a datum read.
+/// Remarks about the inputs of a datum.
 fn notes(datum: &DatumNode) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |is_so: fn(&InputNode) -> bool, text: &str| {
@@ -332,12 +332,12 @@ fn notes(datum: &DatumNode) -> Vec<String> {
     notes
 }
 
-/// `Anna`, of `Anna <anna@example.com>`.
+/// `Anna` from `Anna <anna@example.com>`.
 fn name_of(author: &str) -> &str {
     author.split_once(" <").map_or(author, |(name, _)| name)
 }
 
-/// A stem that ends in a branch gets a space.
+/// Adds a space after a stem that ends in a branch.
 fn spaced(first: &str) -> String {
     let space = if first.is_empty() || first.ends_with(' ') { "" } else { " " };
     format!("{first}{space}")

@@ -1,4 +1,4 @@
-//! What read a file: a line a pipeline, and on demand a line a file that was made.
+//! What read a file: a line per pipeline, and optionally a line per output file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{Columns, ShortIds, count, plural, size};
 
-/// Fewer inputs than these are nothing to speak of.
+/// Fewer inputs are not mentioned.
 const MANY_INPUTS: usize = 10;
 
-/// What the datums of one pipeline made of it.
+/// Totals of the datums of one pipeline that read the file.
 #[derive(Default)]
 struct Sum {
     datums: u64,
@@ -24,7 +24,7 @@ struct Sum {
     failed: u64,
     at_head: u64,
     versions: BTreeSet<u32>,
-    /// Versions of those that wrote nothing.
+    /// Versions of the datums that wrote nothing.
     blind: BTreeSet<u32>,
     inputs: Vec<usize>,
 }
@@ -92,7 +92,7 @@ fn who(cx: &Context, mention: &Mention) -> String {
     format!("{}, {}", name_of(&mention.author), cx.human().date(mention.created_at))
 }
 
-/// Says when the file is not what the branch has now: what follows is then about another time.
+/// Notes if the file differs from the branch's current one: then the answer is about an older state.
 fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     let Forward { repo, now, .. } = found;
     let Some(now) = now else { return Ok(()) };
@@ -114,7 +114,7 @@ fn print_now(cx: &Context, store: &Store, found: &Forward) -> Result<()> {
     cx.out().wrapped("this covers the jobs that used this commit; for all jobs that read this content: --all-runs")
 }
 
-/// That no datum read it, as far as was looked.
+/// Says that no datum read it, and where else it was read.
 fn unread(store: &Store, found: &Forward) -> Result<String> {
     if found.read_in_other_jobs.is_empty() {
         return Ok("no datum read it".to_owned());
@@ -126,7 +126,7 @@ fn unread(store: &Store, found: &Forward) -> Result<String> {
     ))
 }
 
-/// `in images:/a from 77ab01c2 (anna, 2026-06-30) to a0b1c2d3 (removed by bob, 2026-07-02)`, one line a period.
+/// `in images:/a from 77ab01c2 (anna, 2026-06-30) to a0b1c2d3 (removed by bob, 2026-07-02)`, one line per period.
 fn print_places(cx: &Context, store: &Store, places: &[ForwardPlace]) -> Result<()> {
     for place in places {
         if place.periods_before > 0 {
@@ -148,7 +148,7 @@ fn print_places(cx: &Context, store: &Store, places: &[ForwardPlace]) -> Result<
 fn until(cx: &Context, store: &Store, period: &ForwardPeriod) -> Result<String> {
     let Some(end) = &period.ended_by else {
         let last = store.short_commit(&period.last)?;
-        // A tag may keep a commit that no branch leads to any more.
+        // A tag may keep a commit that no branch reaches any more.
         return Ok(if period.at_head { " on".to_owned() } else { format!(" to {last}, which a tag names") });
     };
     let what = if period.removed { "removed by" } else { "changed by" };
@@ -156,7 +156,7 @@ fn until(cx: &Context, store: &Store, period: &ForwardPeriod) -> Result<String> 
     Ok(format!(" to {} ({what} {}){back}", store.short_commit(&end.commit)?, who(cx, end)))
 }
 
-/// In the order in which pipelines come.
+/// Totals by pipeline, in order of appearance.
 fn by_pipeline(readers: &[Reader]) -> Vec<(&PipelineName, Sum)> {
     let mut order: Vec<&PipelineName> = Vec::new();
     let mut sums: BTreeMap<&PipelineName, Sum> = BTreeMap::new();
@@ -190,7 +190,7 @@ fn summary(cx: &Context, sums: &[(&PipelineName, Sum)]) -> Result<()> {
     cx.table(&["REPOSITORY", "READ BY", "MADE", "STILL AT HEAD", ""], sums.iter().map(line).collect())
 }
 
-/// `versions v1 v2; v1 saw nothing; from 50,000 inputs each`, as far as that is worth saying.
+/// `versions v1 v2; v1 wrote none; from 50,000 inputs each`, if noteworthy.
 fn note(sum: &Sum) -> String {
     let names = |versions: &BTreeSet<u32>| versions.iter().map(|version| format!("v{version}")).collect::<Vec<_>>();
     let mut notes = Vec::new();

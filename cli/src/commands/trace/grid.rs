@@ -8,14 +8,14 @@ use specs::{DatumId, Digest};
 use super::back::Branch;
 use crate::output::{count, plural};
 
-/// Datums of one stage that are each shown.
+/// Up to this many datums of one stage are each shown.
 const SHOWN: usize = 3;
-/// Paths that a line names.
+/// How many paths a line names.
 const NAMED: usize = 4;
 
-/// The same branches with what repeats in a line: of more than three datums of one stage, that execute the same, all but one; and more than
-/// three files in a row whose datums stand elsewhere. The one is the datum that wrote the file with the bytes of `chosen`, else the first.
-/// Datums that are not shown are noted in `hidden`.
+/// Collapses repetitions in branches to one line: more than three datums of one stage that execute the same, except one; and more than
+/// three consecutive files whose datums are shown elsewhere. The exception is the datum that wrote the content `chosen`, else the first.
+/// Adds omitted datums to `hidden`.
 pub(super) fn collapsed<'t>(
     branches: Vec<Branch<'t>>,
     chosen: Option<Digest>,
@@ -40,7 +40,7 @@ pub(super) fn collapsed<'t>(
     shown
 }
 
-/// Notes the datums that wrote a file, and their whole provenance.
+/// Marks the datum that wrote a file, and its whole provenance, as hidden.
 fn hide(file: &FileNode, hidden: &mut HashSet<DatumId>) {
     if let Origin::Datum(datum) = &file.origin {
         hidden.insert(datum.id);
@@ -53,11 +53,11 @@ fn datums<'t>(group: &[&'t FileNode]) -> Vec<&'t DatumNode> {
     group.iter().filter_map(datum).collect()
 }
 
-/// Whether a file is of the group: written by one of its datums, or by another that executes the same.
+/// Whether a file belongs to the group: one of its datums wrote it, or another that executes the same.
 fn is_like(group: &[&FileNode], file: &FileNode) -> bool {
     let datums = datums(group);
     let Some(first) = datums.first() else {
-        // Datums that stand elsewhere are alike in that.
+        // Files whose datums are shown elsewhere form a group.
         return !group.is_empty() && matches!(file.origin, Origin::SeenDatum(_));
     };
     match &file.origin {
@@ -70,7 +70,7 @@ fn is_like(group: &[&FileNode], file: &FileNode) -> bool {
     }
 }
 
-/// Adds a group: each file of a small one, of a large one those of one datum and a line.
+/// Adds a group: if small, each file; if large, the files of one datum and a summary line.
 fn end<'t>(
     shown: &mut Vec<Branch<'t>>,
     group: Vec<&'t FileNode>,
@@ -81,7 +81,7 @@ fn end<'t>(
     let is_chosen = |datum: &&DatumNode| {
         group.iter().any(|file| is_of(file, datum.id) && Some(file.digest) == chosen && file.size_bytes > 0)
     };
-    // What is told of the others is told against the one that is shown.
+    // The others are described relative to the one that is shown.
     let one = datums.iter().position(is_chosen).unwrap_or_default();
     if !datums.is_empty() {
         datums.swap(0, one);

@@ -1,9 +1,9 @@
 //! `pv trace`
 //!
 //! - `back` the provenance of a file, as a tree
-//! - `grid` many datums of one stage side by side, of which one is shown whole
+//! - `grid` many similar datums of one stage, of which one is shown in full
 //! - `forward` what read a file, as tables
-//! - `words` commands, jobs and code in the words that both use
+//! - `words` commands, jobs and code in words, shared by both
 
 mod back;
 mod forward;

@@ -20,7 +20,7 @@ pub(super) fn file_line(
     Ok(format!("{place}   {}   sha256 {}", size(size_bytes), short_digest(digest)))
 }
 
-/// `detect@6e0b2f17`, from the whole id of a job.
+/// Shortens the whole id of a job to `detect@6e0b2f17`.
 pub(super) fn short_job(store: &Store, job: &str) -> Result<String> {
     let parts = job.split_once('@').and_then(|(name, run)| Some((name, run.parse::<RunId>().ok()?)));
     Ok(match parts {
@@ -29,10 +29,10 @@ pub(super) fn short_job(store: &Store, job: &str) -> Result<String> {
     })
 }
 
-/// Characters of a command or a variable that a line holds.
+/// Most characters of a command or a variable in a line.
 const LONGEST: usize = 100;
 
-/// What a command finds around it: `stdin 'sort -u'`, `env LEVEL=2 MODE=fast`; nothing where it finds nothing.
+/// The stdin and environment of a command: `stdin 'sort -u'`, `env LEVEL=2 MODE=fast`; empty if it has neither.
 pub(super) fn environment(stdin: &[String], env: &BTreeMap<String, String>) -> Vec<String> {
     let mut parts = Vec::new();
     if !stdin.is_empty() {
@@ -45,7 +45,7 @@ pub(super) fn environment(stdin: &[String], env: &BTreeMap<String, String>) -> V
     parts
 }
 
-/// A command on one line, as a shell would take it; long ones are cut.
+/// A command on one line, quoted for a shell; long ones are cut.
 pub(super) fn command_line(words: &[String]) -> String {
     let quote = |word: &String| {
         let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-./=:,@%+".contains(c));
@@ -58,7 +58,7 @@ pub(super) fn command_line(words: &[String]) -> String {
     line.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
-/// What is known of the code and the spec in git, one thing each: `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: …`.
+/// How code and spec compare with git, a line each: `code in commit 4e1d2f0a`, `code differs from 4e1d2f0a: 2 files: …`.
 pub(super) fn code(stamp: Option<&CodeStamp>) -> Vec<String> {
     let Some(stamp) = stamp.map(CodeStamp::checked) else { return Vec::new() };
     let code = stamp.tree.map_or_else(|| "code".to_owned(), |tree| format!("code {}", short_digest(&tree)));

@@ -1,4 +1,4 @@
-//! What user code prints while it is tried, a line at a time with its datum.
+//! Shows the output of user code during a trial, line by line with its datum.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count};
 
-/// How long a line may wait for its end before it is shown without.
+/// How long an incomplete line is held back.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A try that begins, and what its jobs print, each from its start.
+/// A trial that begins, and the output of its jobs, each from its start.
 pub(super) type Began = (Begun, mpsc::UnboundedReceiver<Arc<Feed>>);
 
-/// Shows the output of one try.
+/// Shows the output of one trial.
 pub(super) struct Log<'a> {
     cx: &'a Context,
     begins: mpsc::UnboundedReceiver<Began>,
     jobs: Option<mpsc::UnboundedReceiver<Arc<Feed>>>,
     followed: Vec<Followed>,
-    /// Lines that have not ended yet, by the number of the datum.
+    /// Incomplete lines, by datum number.
     open: BTreeMap<u64, (DatumId, Vec<u8>)>,
     /// Whether an interactive shell runs: then output is shown as it arrives.
     is_shell: bool,
@@ -44,7 +44,7 @@ impl<'a> Log<'a> {
         Self { cx, begins, jobs: None, followed: Vec::new(), open: BTreeMap::new(), is_shell }
     }
 
-    /// Waits for the try and shows its output; stops the try if the caller is gone.
+    /// Waits for the trial and shows its output; stops the trial if the caller is gone.
     pub(super) async fn beside(
         mut self,
         cx: &Context,
@@ -87,12 +87,12 @@ impl<'a> Log<'a> {
         self.followed.push(Followed { follower: feed.follow(), news: feed.news() });
     }
 
-    /// Shows what is new; false when that was nothing.
+    /// Shows new output; returns whether there was any.
     fn look(&mut self, store: &Store) -> Result<bool> {
         let mut is_new = false;
         let mut followed = std::mem::take(&mut self.followed);
         for one in &mut followed {
-            // What comes from now on wakes again.
+            // Marked before reading, so that output from now on wakes again.
             one.news.mark_unchanged();
             one.follower.look(store, |heard| {
                 is_new = true;
@@ -103,7 +103,7 @@ impl<'a> Log<'a> {
         Ok(is_new)
     }
 
-    /// What was printed up to the end.
+    /// Shows the rest of the output.
     fn rest(&mut self, store: &Store) -> Result<()> {
         while let Some(Ok(feed)) = self.jobs.as_mut().map(mpsc::UnboundedReceiver::try_recv) {
             self.follow(&feed);
@@ -130,7 +130,7 @@ impl<'a> Log<'a> {
         Ok(())
     }
 
-    /// A datum that came and went between two looks.
+    /// A datum that started and ended between two polls.
     fn ended(&mut self, store: &Store, result: &Digest) -> Result<()> {
         let result: ResultDocument = store.document(result)?;
         for log in result.tries.iter().filter_map(|one| one.log) {
@@ -142,7 +142,7 @@ impl<'a> Log<'a> {
 
     fn bytes(&mut self, number: u64, datum: DatumId, bytes: &[u8]) {
         if self.is_shell {
-            // That nobody can see it ends nothing.
+            // A failure to print does not end the shell.
             self.cx.out().bytes(bytes).and_then(|()| self.cx.out().flush()).ok();
             return;
         }
@@ -156,7 +156,7 @@ impl<'a> Log<'a> {
         self.print(&datum, &lines);
     }
 
-    /// Shows lines that have not ended, too.
+    /// Shows incomplete lines.
     fn flush(&mut self) {
         for (datum, text) in std::mem::take(&mut self.open).into_values() {
             self.print(&datum, &text);
@@ -176,7 +176,7 @@ impl<'a> Log<'a> {
     }
 }
 
-/// The next job of a try that begins.
+/// The next job of the trial.
 async fn next(jobs: &mut Option<mpsc::UnboundedReceiver<Arc<Feed>>>) -> Option<Arc<Feed>> {
     match jobs {
         Some(jobs) => jobs.recv().await,
@@ -184,7 +184,7 @@ async fn next(jobs: &mut Option<mpsc::UnboundedReceiver<Arc<Feed>>>) -> Option<A
     }
 }
 
-/// Waits for something new of the job that began last: they run one after another.
+/// Waits for news of the newest job: jobs of a trial run one after another.
 async fn news(followed: &mut [Followed]) {
     match followed.last_mut() {
         Some(one) => drop(one.news.changed().await),

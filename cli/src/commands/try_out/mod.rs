@@ -1,8 +1,8 @@
 //! `pv try`
 //!
-//! - `request` from words to what the engine tries
-//! - `log` what user code prints meanwhile
-//! - `shown` how it ended
+//! - `request` from arguments to the trial request
+//! - `log` the output of user code
+//! - `shown` the result
 
 mod log;
 mod request;
@@ -63,10 +63,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    // What was tried, and what it is compared with, stays in the store until it is printed.
+    // Garbage collection must keep the results and what they are compared with until they are printed.
     let _operation = store.operation();
     let ephemeral = args.ephemeral(cx)?;
-    // The first signal ends it in order.
+    // The first signal stops the trial in an orderly way.
     cx.cancel().heed(1);
     let tried = if let Some(engine) = cx.engine_handle() {
         beside(cx, args, &engine, ephemeral)?
@@ -89,7 +89,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
                 tried = work => tried?,
                 ended = &mut attend => return Err(ended.err().map_or(CliError::Cancelled, CliError::from)),
             });
-            // Others who have something run here meanwhile continue by themselves.
+            // Clients with other work here continue on their own.
             end_now(engine, attend).await
         })?;
         tried.ok_or(CliError::Cancelled)?
@@ -97,7 +97,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     finish(cx, args, store, &tried)
 }
 
-/// Tries in the process that owns the store, on its engine.
+/// Runs the trial on the engine of the process that owns the store.
 fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, ephemeral: EphemeralTrial) -> Result<Tried> {
     let store = engine.store().clone();
     let (stop, stopped) = watch::channel(false);
@@ -111,7 +111,7 @@ fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, ephemeral: EphemeralT
     })?
 }
 
-/// The engine's own runtime has the threads that its work needs.
+/// The work needs the threads of the engine's own runtime.
 async fn on_engine(
     engine: Arc<Engine>,
     request: Request,
@@ -130,7 +130,7 @@ async fn on_engine(
     work.await.map_err(|error| engine::EngineError::Stopped(error.to_string()))?
 }
 
-/// Says how it ended; an error unless all of it succeeded.
+/// Reports the result; an error unless everything succeeded.
 fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()> {
     if cx.cancel().is_asked() {
         cx.notes().farewell("stopped; finished datums are kept in the cache");
@@ -147,7 +147,7 @@ fn finish(cx: &Context, args: &Args, store: &Store, tried: &Tried) -> Result<()>
     };
     let reason = bad.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let error = CliError::new(ErrorKind::Failed, format!("{} did not succeed{reason}", bad.pipeline));
-    // `--failed` is about the pipeline's own newest job; what a try said is found by its datums.
+    // `--failed` means the pipeline's own newest job; the log of a trial is found by its datums.
     let failed =
         bad.compared.iter().flat_map(|compared| &compared.datums).find(|datum| datum.verdict == Verdict::Failed);
     Err(match failed.filter(|_| tried.run.is_some()) {

@@ -1,4 +1,4 @@
-//! From the words of a command line to what the engine tries.
+//! From arguments to the request of a trial.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -19,20 +19,20 @@ use crate::commands::pipeline::sources::{Files, warn};
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Endings of specs.
+/// Extensions of spec files.
 const ENDINGS: [&str; 3] = [".yml", ".yaml", ".json"];
-/// Places in a sandbox that are its own.
+/// Paths reserved in a sandbox.
 const OWN: [&str; 6] = ["/", "/pfs", "/tmp", "/proc", "/dev", "/.pv"];
-/// How long a look for something typed takes.
+/// Time between two checks for input, in milliseconds.
 const POLL_MILLIS: u8 = 100;
 
-/// Reads `DIR:/PATH`.
+/// Parses `DIR:/PATH`.
 pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
     let (from, at) = text.rsplit_once(":/").ok_or("expected DIR:/PATH, such as ./src:/code")?;
     let at = PathBuf::from(format!("/{}", at.trim_end_matches('/')));
     let is_own = OWN.iter().any(|own| at == Path::new(own) || (*own != "/" && at.starts_with(own)));
     let is_plain = at.components().skip(1).all(|part| matches!(part, std::path::Component::Normal(_)));
-    // What is in `/code` itself would be in the agent's way.
+    // Mounts inside `/code` would conflict with the agent.
     let is_own = is_own || (at.starts_with("/code") && at != Path::new("/code"));
     if from.is_empty() || is_own || !is_plain {
         return Err(format!("cannot mount at `{}`; try /code", at.display()));
@@ -41,7 +41,7 @@ pub(super) fn parse_mount(text: &str) -> Result<(PathBuf, PathBuf), String> {
 }
 
 impl Args {
-    /// What ties the try to this machine.
+    /// The parts of the trial that are bound to this machine.
     pub(super) fn ephemeral(&self, cx: &Context) -> Result<EphemeralTrial> {
         let mut ephemeral = EphemeralTrial { out: self.out.as_deref().map(|out| cx.path(out)), ..Default::default() };
         for (from, at) in &self.mount {
@@ -51,7 +51,7 @@ impl Args {
         Ok(ephemeral)
     }
 
-    /// What is to be tried.
+    /// The request of the trial.
     pub(super) async fn request(&self, cx: &Context, store: &Store, executor: &dyn Executor) -> Result<Request> {
         let (files, refs): (Vec<&String>, Vec<&String>) = self.with.iter().partition(|word| is_spec(cx, word));
         let read = Files::named(files.iter().map(PathBuf::from).collect());
@@ -77,20 +77,20 @@ impl Args {
     }
 }
 
-/// Whether a word names specs: by its ending, or because it is there as a file or folder.
+/// Whether a word names specs: by its extension, or because such a file or folder exists.
 fn is_spec(cx: &Context, word: &str) -> bool {
     ENDINGS.iter().any(|ending| word.ends_with(ending))
         || (!word.contains('@') && cx.invocation().cwd.join(word).exists())
 }
 
-/// The caller's terminal input, as long as it can be read.
+/// The caller's terminal input, as long as it is readable.
 fn typed(cx: &Context) -> Result<Console> {
     let unusable = |error| CliError::io("cannot read from the terminal", &error);
     let mut stdin = cx.invocation().streams.stdin.try_clone().map_err(unusable)?;
     let (sender, typed) = tokio::sync::mpsc::channel(1);
     let read = move || {
         let mut buffer = [0; 4096];
-        // Only what somebody listens to is taken: the rest stays for the next reader.
+        // Reads only while someone listens: the rest stays for the next reader.
         while !sender.is_closed() {
             let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
             match poll(&mut fds, PollTimeout::from(POLL_MILLIS)) {

@@ -1,4 +1,4 @@
-//! How a try ended, and how it compares with the present.
+//! The result of a trial, compared with the present outputs.
 
 use answers::trial::{Compared, TrialView, TriedDatum, TriedJobView, TriedPath, Verdict};
 use repos::Store;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::error::Result;
 use crate::output::{ShortIds, count, duration, plural, size};
 
-/// Prints it.
+/// Prints the result.
 pub(super) fn print(cx: &Context, store: &Store, tried: &TrialView) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(tried);

@@ -1,4 +1,4 @@
-//! The lines of a transaction: JSON objects, turned into typed steps. All that is wrong with any line is told at once.
+//! The lines of a transaction: JSON objects, parsed into typed steps. All errors in all lines are reported at once.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ pub enum LineAction {
     BranchCreate { branch: BranchOf, at: Option<Reference> },
 }
 
-/// The changes, each with its fields besides the common ones.
+/// The changes, each with its own fields besides the common ones.
 const VERBS: [(&str, &[&str]); 6] = [
     ("put", &["from", "as", "mirror", "exclude", "files_from", "checksum", "skip_unreadable"]),
     ("rm", &["recursive"]),
@@ -83,9 +83,9 @@ const VERBS: [(&str, &[&str]); 6] = [
     ("branch_create", &["at"]),
 ];
 const COMMON: [&str; 2] = ["message", "expect"];
-/// More fields than any line takes.
+/// No line has more fields.
 const MAX_FIELDS: usize = 20;
-/// Problems reported for one line.
+/// Most problems reported for one line.
 const MAX_PROBLEMS: usize = 100;
 
 /// Reads all lines; empty ones are passed over. `file` is for the places of problems, all of which are reported at once.
@@ -105,7 +105,7 @@ pub fn lines_in(file: &str, text: &str) -> Result<Vec<Line>, Vec<Diagnostic>> {
     if problems.is_empty() { Ok(lines) } else { Err(problems) }
 }
 
-/// The fields of one line, taken out one by one.
+/// The fields of one line, removed one by one.
 struct Fields<'a> {
     file: &'a str,
     number: u32,
@@ -243,7 +243,7 @@ impl Fields<'_> {
         }
     }
 
-    /// The one command of the line.
+    /// The single change of the line.
     fn verb(&mut self) -> Option<(&'static str, &'static [&'static str])> {
         let has = |name: &str| self.values.iter().any(|(field, _)| field == name);
         let verbs: Vec<_> = VERBS.into_iter().filter(|(verb, _)| has(verb)).collect();
@@ -291,7 +291,7 @@ impl Fields<'_> {
         }
     }
 
-    /// A text, or a list of texts.
+    /// A string, or a list of strings.
     fn texts(&mut self, field: &str) -> Vec<String> {
         let values = match self.take(field) {
             Some(Value::Array(values)) => values,
@@ -365,7 +365,7 @@ impl FromStr for OneBranch {
     }
 }
 
-/// The fields of a JSON object in their order, also those that are there twice.
+/// The fields of a JSON object in order, including duplicates.
 fn parse_object(text: &str) -> serde_json::Result<Vec<(String, Value)>> {
     struct Object;
     impl<'de> Visitor<'de> for Object {
