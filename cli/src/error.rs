@@ -11,7 +11,7 @@ use specs::{Diagnostic, ErrorKind, GlobError, Place, ReferenceError, Severity};
 pub(crate) enum CliError {
     /// Something failed, and is printed.
     Failure(Box<Failure>),
-    /// Another process has the store; once it answers for it, it can do this instead.
+    /// Another process owns the store; once it answers, the command can be handed over to it.
     InUse(Box<Failure>),
     /// The reader of the output stopped reading: not an error.
     ClosedPipe,
@@ -36,25 +36,25 @@ pub(crate) struct Failure {
     pub(crate) hint: Option<String>,
     /// What was done despite the error.
     pub(crate) done: Done,
-    /// All that is wrong with files that were given, each with its place; the message counts them.
+    /// All problems in the given files, each with its place; the message has their number.
     pub(crate) diagnostics: Vec<Diagnostic>,
 }
 
-/// What a command has done although it failed.
+/// What a command has done despite its failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Done {
     /// Nothing; not mentioned.
     Nothing,
-    /// Nothing, where that is worth a word: a change is made whole or not at all.
+    /// Nothing, and worth saying: a change is committed completely or not at all.
     NothingCommitted,
     /// Possibly all of it: the answer was lost.
     NotKnown,
-    /// This.
+    /// A part: this.
     Part(String),
 }
 
 impl Done {
-    /// In words that follow what failed.
+    /// In words, to be appended to the message.
     pub(crate) fn words(&self) -> &str {
         match self {
             Self::Nothing => "nothing",
@@ -82,17 +82,17 @@ impl CliError {
         Self::Failure(Box::new(Failure { kind, message, causes, hint: None, done, diagnostics }))
     }
 
-    /// Wrong usage, with a line to write instead.
+    /// A usage error, with a correct line as hint.
     pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(ErrorKind::Usage, message).hint(hint)
     }
 
-    /// What a later version will do.
+    /// A feature of a later version.
     pub(crate) fn not_in_this_version(what: &str) -> Self {
         Self::new(ErrorKind::Usage, format!("`{what}` is not available in this version"))
     }
 
-    /// From any error, with the causes it names.
+    /// From any error, with its causes.
     pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
         let (message, done) = (error.to_string(), Done::Nothing);
@@ -120,12 +120,12 @@ impl CliError {
         matches!(self, Self::Failure(failure) if failure.message.starts_with(words))
     }
 
-    /// Says what to try next.
+    /// Sets the next thing to try.
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         self.map(|failure| failure.hint = Some(hint.into()))
     }
 
-    /// All that is wrong with lines of a file; the kind is that of the first.
+    /// All problems in lines of a file; the kind is that of the first.
     pub(crate) fn in_lines(file: &str, problems: Vec<(u32, Self)>) -> Self {
         let mut kind = None;
         let mut diagnostics = Vec::new();
@@ -153,7 +153,7 @@ impl CliError {
         }
     }
 
-    /// All that is wrong with a file, each with its place.
+    /// All problems in a file, each with its place.
     pub(crate) fn in_file(kind: ErrorKind, file: &str, diagnostics: Vec<Diagnostic>) -> Self {
         let count = plural(diagnostics.len() as u64, "error", "errors");
         Self::new(kind, format!("{count} in {file}")).map(|failure| {
@@ -162,7 +162,7 @@ impl CliError {
         })
     }
 
-    /// Says that nothing was committed, unless the error knows better.
+    /// Says that nothing was committed, unless the error already says what was done.
     pub(crate) fn nothing_committed(self) -> Self {
         match &self {
             Self::Failure(failure) if failure.done != Done::Nothing => self,
@@ -170,7 +170,7 @@ impl CliError {
         }
     }
 
-    /// Says what was done in spite of the error, unless that is not known.
+    /// Says what was done despite the error, unless that is unknown.
     pub(crate) fn done(self, done: impl Into<Done>) -> Self {
         self.map(|failure| {
             if failure.done != Done::NotKnown {
@@ -181,7 +181,7 @@ impl CliError {
 }
 
 impl Failure {
-    /// As programs read it: one line.
+    /// The JSON line for programs.
     pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -274,13 +274,13 @@ impl From<clap::Error> for CliError {
         let text = error.render().to_string();
         let (message, rest) = text.split_once("\n\n").unwrap_or((&text, ""));
         let message = message.trim().trim_start_matches("error: ").replace("\n ", "");
-        // Our own errors say by themselves which text is wrong.
+        // Our own errors already name the wrong text.
         let reference = error.source().and_then(|source| source.downcast_ref::<ReferenceError>());
         let tips = rest.lines().map(str::trim).filter(|line| line.starts_with("tip: ") || line.starts_with("Usage: "));
         let tips: Vec<&str> = tips.map(|line| line.trim_start_matches("tip: ")).collect();
         let hint = reference.and_then(ReferenceError::hint);
         let hint = hint.or_else(|| if tips.is_empty() { None } else { Some(tips.join("\n")) });
-        // Our own errors say by themselves which text is wrong.
+        // Our own errors already name the wrong text.
         let own = error.source().map(ToString::to_string).filter(|own| own.contains('`'));
         Self::new(ErrorKind::Usage, own.unwrap_or(message)).map(|failure| failure.hint = hint)
     }

@@ -1,4 +1,4 @@
-//! The executors of this machine, as the command's environment says.
+//! The executors of this machine, configured by the command's environment.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use sandbox::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSet
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
-/// Makes the executors for a store; nothing is asked of them yet.
+/// Creates the executors for a store without contacting them.
 pub(crate) fn executors(cx: &Context, store: &Store) -> Result<Executors> {
     let pv = std::env::current_exe().map_err(|error| CliError::io("cannot find this program", &error))?;
     let env = cx.env();

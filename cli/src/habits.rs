@@ -1,7 +1,7 @@
-//! Commands of other tools, each answered with the line that does it here.
+//! Commands of other tools, each answered with the equivalent pv command.
 //!
-//! Looked at only when a command line was refused, or when a word such as `file` was taken for a name that is not there: nothing that
-//! works means something else.
+//! Used only when a command line was refused, or when a word such as `file` was taken for a missing name: it never changes the meaning of a
+//! valid command.
 
 use std::ffi::OsString;
 
@@ -9,10 +9,10 @@ use specs::ErrorKind;
 
 use crate::error::{CliError, Failure, Result};
 
-/// What the other tool's command begins with, and pv's line; `…` there is what follows it.
+/// The first words of the other tool's command, and pv's line; `…` stands for the remaining words.
 type Habit = (&'static str, &'static str);
 
-/// Of several that fit, the one with most words counts.
+/// If several match, the one with the most words counts.
 const HABITS: &[Habit] = &[
     // pachctl
     ("create repo", "pv repo create …"),
@@ -129,7 +129,7 @@ const HABITS: &[Habit] = &[
     ("reflog", "pv branch log REPO@BRANCH"),
     ("undo", "pv revert REPO"),
     ("rollback", "pv revert REPO"),
-    // other tools, and other words for the same
+    // Other tools, and other words for the same command.
     ("fs upload", "pv put REPO …"),
     ("fs ls", "pv ls …"),
     ("fs cat", "pv cat …"),
@@ -160,25 +160,25 @@ const HABITS: &[Habit] = &[
     ("tick", "pv pipeline tick …"),
 ];
 
-/// Commands of pv with options of other tools that are not needed here.
+/// Commands of pv with options of other tools that pv does not need.
 const FOREIGN: [(&str, &[&str]); 3] = [
     ("put", &["-f", "--file", "-r", "--recursive"]),
     ("get", &["-r", "--recursive", "-o", "--output"]),
     ("ls", &["--full-timestamps"]),
 ];
 
-/// Global options that have a value.
+/// Global options with a value.
 const WITH_VALUE: [&str; 3] = ["--store", "--server", "--color"];
-/// Options of other tools that mean the same here, each with a value.
+/// Options of other tools with the same meaning here, each with a value.
 const KEPT: [&str; 6] = ["-f", "--file", "--jsonnet", "--arg", "-n", "--to"];
 
-/// What a command line that was refused means here, if it is another tool's.
+/// The equivalent of a refused command line, if it is another tool's.
 pub(crate) fn answer(argv: &[OsString]) -> Option<CliError> {
     let (asked, line) = pv_line(argv)?;
     Some(CliError::usage(format!("pv has no `{asked}`"), line))
 }
 
-/// Gives the failure of a command that took a word of another tool's, such as `file` in `get file`, for a name the line that was meant.
+/// Adds the equivalent pv line to the failure of a command that took another tool's word, such as `file` in `get file`, for a name.
 pub(crate) fn amend(argv: &[OsString], done: Result<()>) -> Result<()> {
     done.map_err(|error| match error {
         CliError::Failure(failure) if failure.kind == ErrorKind::NotFound => match pv_line(argv) {
@@ -193,7 +193,7 @@ fn is_about(failure: &Failure, asked: &str) -> bool {
     asked.split(' ').nth(1).is_some_and(|word| failure.message.contains(&format!("`{word}` not found")))
 }
 
-/// The words of a habit, and the line that does it here.
+/// The words of the other tool's command, and the equivalent pv line.
 fn pv_line(argv: &[OsString]) -> Option<(String, String)> {
     let words: Vec<String> = argv.iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let words = without_globals(&words);
@@ -212,7 +212,7 @@ fn pv_line(argv: &[OsString]) -> Option<(String, String)> {
     Some((format!("{command} {option}"), line))
 }
 
-/// A command of pv, the first option of another tool that it was given, and all that follows the command.
+/// A command of pv, the first foreign option in it, and everything after the command.
 fn foreign(words: &[String]) -> Option<(&'static str, &'static str, &[String])> {
     let (first, rest) = words.split_first()?;
     let (command, options) = FOREIGN.iter().copied().find(|(command, _)| *command == first.as_str())?;
@@ -220,7 +220,7 @@ fn foreign(words: &[String]) -> Option<(&'static str, &'static str, &[String])> 
     Some((command, option, rest))
 }
 
-/// The words behind the global options at the front.
+/// The words after the leading global options.
 fn without_globals(words: &[String]) -> &[String] {
     let mut rest = words;
     while let [first, more @ ..] = rest
@@ -232,7 +232,7 @@ fn without_globals(words: &[String]) -> &[String] {
     rest
 }
 
-/// What follows the words of a habit.
+/// What follows these words; `None` if the line does not start with them.
 fn strip<'w>(asked: &str, words: &'w [String]) -> Option<&'w [String]> {
     let mut rest = words;
     for word in asked.split(' ') {
@@ -245,7 +245,7 @@ fn strip<'w>(asked: &str, words: &'w [String]) -> Option<&'w [String]> {
     Some(rest)
 }
 
-/// The words that mean the same here, as one writes them in a shell.
+/// The words that have the same meaning here, quoted for a shell.
 fn kept(rest: &[String]) -> String {
     let mut kept = Vec::new();
     let mut rest = rest.iter();
@@ -260,7 +260,7 @@ fn kept(rest: &[String]) -> String {
     kept.join(" ")
 }
 
-/// `put file REPO@BRANCH:/PATH -f SOURCE`: there the path is that of the file itself, here it is the directory.
+/// `put file REPO@BRANCH:/PATH -f SOURCE`: there the path is the file's, here it is the directory's.
 fn put_line(rest: &[String]) -> String {
     let (mut target, mut sources, mut list) = (None, Vec::new(), None);
     let (mut is_recursive, mut is_archive) = (false, false);
@@ -305,7 +305,7 @@ fn put_line(rest: &[String]) -> String {
     line
 }
 
-/// A word as one writes it in a shell.
+/// A word, quoted for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%^~…".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {

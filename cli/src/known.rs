@@ -1,11 +1,11 @@
-//! What this user has seen of stores on this machine, as ssh's `known_hosts` has it of hosts.
+//! What this user has seen of stores on this machine, like ssh's `known_hosts`.
 //!
-//! One small file a store, named by the store's id, and one a place that says which store was there; by default below
+//! One small file per store, named by the store's id, and one per place that says which store was there; by default below
 //! `~/.local/state/pv/known_stores`. It holds the journal's state (records and root), the first key and the place. A command that opens
-//! a store checks that its journal still contains that state, in O(log n), and notes the new one at its end if it grew. Otherwise it
-//! says so, once; `pv verify` does not call the store proven until `pv checkpoint --accept`.
+//! a store checks that its journal still contains that state, in O(log n), and records the new state at its end if the journal grew.
+//! Otherwise it warns once; `pv verify` does not call the store proven until `pv checkpoint --accept`.
 //!
-//! Nothing here is needed: what cannot be read is not known, and what cannot be written is not noted.
+//! All of this is best effort: an unreadable file counts as unknown, and failed writes are ignored.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -18,56 +18,56 @@ use specs::Digest;
 use crate::invocation::Environment;
 use crate::output::paint;
 
-/// Stores that are remembered, and places; of more those that were not seen for longest are forgotten.
+/// Most stores, and places, that are remembered; beyond that the oldest files are deleted.
 const REMEMBERED: usize = 1000;
-/// The word in `PV_KNOWN_STORES` for none.
+/// The value of `PV_KNOWN_STORES` that switches it off.
 const NONE: &str = "none";
 
-/// Where it is noted which stores are known.
+/// The folder with the known stores.
 #[derive(Debug)]
 pub(crate) struct KnownStores {
     folder: PathBuf,
 }
 
-/// What was seen of a store.
+/// The recorded state of a store.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Seen {
     /// The store's id.
     pub(crate) store: String,
     /// Folder or URL.
     pub(crate) place: String,
-    /// Records of its journal.
+    /// Number of records of its journal.
     pub(crate) records: u64,
-    /// The root of the tree over them.
+    /// The root of the Merkle tree over these records.
     pub(crate) root: Digest,
-    /// Digest of the last of them.
+    /// Digest of the last record.
     pub(crate) last: Option<Digest>,
-    /// Fingerprint of the first key that the journal knows.
+    /// Fingerprint of the journal's first key.
     pub(crate) key: Option<Digest>,
-    /// When it was noted.
+    /// When it was recorded.
     pub(crate) at: Timestamp,
-    /// Whether it was said that the store is another one now.
+    /// Whether the user was warned that the store is a different one now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     told: bool,
 }
 
-/// How a store stands to what was seen before.
+/// How a store compares with what was seen before.
 #[derive(Debug, Clone)]
 pub(crate) enum Standing {
     /// It was not seen before.
     New,
-    /// It contains what was seen.
+    /// It contains the recorded state.
     Same(Seen),
-    /// It does not.
+    /// It does not contain the recorded state.
     Other(Box<Other>),
 }
 
-/// A store that is not what was seen before.
+/// A store that differs from what was seen before.
 #[derive(Debug, Clone)]
 pub(crate) struct Other {
     pub(crate) before: Seen,
     pub(crate) now: Seen,
-    /// What is other, in words.
+    /// What differs, in words.
     pub(crate) why: String,
 }
 
@@ -86,7 +86,7 @@ impl KnownStores {
         Some(Self { folder })
     }
 
-    /// How a store stands to what was seen of it, and of the place where it is.
+    /// Compares a store with what was seen of it, and of its place.
     pub(crate) fn standing(&self, store: &Store, now: Timestamp) -> Result<Standing, RepoError> {
         let (id, place) = (store.id()?, place_of(store)?);
         let other = |before: Seen, why: String| -> Result<Standing, RepoError> {
@@ -97,7 +97,7 @@ impl KnownStores {
         }
         let Some(seen) = self.read(&id) else { return Ok(Standing::New) };
         if store.position().records < seen.records {
-            // Another process may have seen what came since this one opened the store.
+            // Another process may have seen records that were appended after this one opened the store.
             store.refresh()?;
         }
         let position = store.position();
@@ -118,12 +118,12 @@ impl KnownStores {
         Ok(Standing::Same(seen))
     }
 
-    /// Notes that it was said what a store is now.
+    /// Records that the user was warned.
     pub(crate) fn told(&self, other: &Other) {
         self.note(&Seen { told: true, ..other.before.clone() });
     }
 
-    /// Notes a store as it is now, if it has more records than were noted; in any case if it is to be `taken` as it is.
+    /// Records the state of a store if it has more records than recorded, or in any case if `taken`, when the user accepted it.
     pub(crate) fn see(&self, store: &Store, now: Timestamp, taken: bool) -> Result<Seen, RepoError> {
         let seen = present(store, now)?;
         let noted = self.read(&seen.store);
@@ -131,7 +131,7 @@ impl KnownStores {
             forget_oldest(&self.folder);
             forget_oldest(&self.folder.join("places"));
         }
-        // Another process may have seen more meanwhile.
+        // Another process may have recorded a newer state meanwhile.
         if taken || noted.is_none_or(|noted| noted.records < seen.records) {
             self.note(&seen);
         }
@@ -149,7 +149,7 @@ impl KnownStores {
     /// Which store was at a place.
     fn store_at(&self, place: &str) -> Option<String> {
         let text = std::fs::read_to_string(self.place_file(place)).ok()?;
-        // It is a file's name in the folder.
+        // The id is used as a file name in the folder, so it must be valid.
         let id = text.trim_end();
         (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
     }
@@ -168,7 +168,7 @@ impl KnownStores {
         Self::write(&self.folder.join(&seen.store), &text);
     }
 
-    /// Writes to a temporary file and renames it, so no reader sees half of it. Not synced: a power cut may lose a note.
+    /// Writes to a temporary file and renames it, so no reader sees a partial file. Not synced: a power failure may lose a record.
     fn write(file: &Path, bytes: &[u8]) {
         let part = file.with_extension(format!("{}.part", repos::random_hex()));
         let written = (|| {
@@ -189,7 +189,7 @@ impl KnownStores {
     }
 }
 
-/// Makes room for one more file in a folder: a machine that makes stores all the time does not keep all that it ever saw.
+/// Deletes the oldest files of a folder if it is full, for machines that create stores all the time.
 fn forget_oldest(folder: &Path) {
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = files
@@ -213,22 +213,22 @@ fn place_of(store: &Store) -> Result<String, RepoError> {
     Ok(store.dir().canonicalize().unwrap_or_else(|_| store.dir().to_owned()).display().to_string())
 }
 
-/// A store as it is.
+/// The current state of a store.
 fn present(store: &Store, at: Timestamp) -> Result<Seen, RepoError> {
     let (position, place) = (store.position(), place_of(store)?);
-    // That many records there are, since a store's journal only grows while it is open.
+    // The root exists: the journal only grows while the store is open.
     let root = store.root_at(position.records)?.unwrap_or_else(repos::log::tree::empty_root);
     let (store_id, key) = (store.id()?, store.first_key()?);
     Ok(Seen { store: store_id, place, records: position.records, root, last: position.last, key, at, told: false })
 }
 
 impl Seen {
-    /// Whether it was said that the store was another one, which it is not now.
+    /// Whether the user was warned that the store differed, which is no longer so.
     pub(crate) fn was_told(&self) -> bool {
         self.told
     }
 
-    /// In words: what distinguishes it.
+    /// In words: its distinguishing properties.
     pub(crate) fn words(&self) -> String {
         let key = self.key.map_or_else(|| "no key".to_owned(), |key| format!("key {}", key.short(12)));
         format!(
@@ -241,12 +241,12 @@ impl Seen {
 }
 
 impl Other {
-    /// Whether it still has to be said.
+    /// Whether the user has not been warned yet.
     pub(crate) fn is_new(&self) -> bool {
         !self.before.told
     }
 
-    /// What is said, once.
+    /// The warning, shown once.
     pub(crate) fn warning(&self, color: bool) -> String {
         let painted = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
         let head = painted("1;31", "WARNING: THIS STORE HAS CHANGED UNEXPECTEDLY");

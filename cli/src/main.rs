@@ -35,7 +35,7 @@ mod words;
 
 fn main() -> std::process::ExitCode {
     let mut args = std::env::args_os().skip(1);
-    // The agent inside a sandbox: before any thread, runtime or argument parser exists.
+    // Start the agent inside a sandbox before any thread, runtime or argument parser exists.
     if args.next().is_some_and(|first| first == "worker") {
         return sandbox::agent::main(args);
     }

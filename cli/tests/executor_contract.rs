@@ -1,4 +1,4 @@
-//! Both executors keep the contract, with the real binary as the agent.
+//! Tests that all executors keep the contract, with the real binary as the agent.
 
 #![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 #![expect(clippy::print_stderr, reason = "what was skipped, and times, are for whoever runs the tests")]
@@ -24,14 +24,14 @@ use specs::ErrorKind;
 /// A variable of this process that no command may see.
 const CANARY: &str = "CARGO_MANIFEST_DIR";
 const IMAGE: &str = "pv-test-busybox:1";
-/// The same with perl, where the host has it.
+/// The same image with perl, if the host has it.
 const TOOLS: &str = "pv-test-tools:1";
 
 fn owner(instance: &str) -> Owner {
     Owner { store: format!("contract-{}", std::process::id()), instance: instance.to_owned() }
 }
 
-/// A variable that names another place of the binary, for a user who cannot go to where it was built.
+/// A variable with another path of the binary, for a user who cannot access the build folder.
 const BINARY: &str = "PV_TEST_BINARY";
 
 fn process_settings(scratch: &Path) -> ProcessSettings {
@@ -53,14 +53,14 @@ fn docker_settings(instance: &str) -> DockerSettings {
     }
 }
 
-/// The executor and the test image, where Docker answers. Under `CI` it has to.
+/// The executor and the test image, if Docker answers. With `CI` it must.
 async fn docker() -> Option<(DockerExecutor, String)> {
     let (executor, image) = docker_with("busybox", IMAGE).await?;
     assert_eq!((image.config.os.as_str(), image.config.diff_ids.len(), image.registry_digest), ("linux", 1, None));
     Some((executor, image.id))
 }
 
-/// The same with another image, made by a script of this name.
+/// Like [`docker`], with another image, built by a script of this name.
 async fn docker_with(script: &str, image: &str) -> Option<(DockerExecutor, Image)> {
     let executor = DockerExecutor::new(docker_settings("this"));
     if let Err(error) = executor.check().await {
@@ -100,7 +100,7 @@ async fn bwrap_keeps_the_contract_where_it_is_installed() {
     eprintln!("bwrap: {mean:?} a datum");
 }
 
-/// Runs a test of this file as a user without rights. Root has other ways to make a sandbox, so both have to be tried.
+/// Runs a test of this file as an unprivileged user. Root creates sandboxes in other ways, so both must be tested.
 fn run_as_nobody_in_particular(test: &str) {
     let place = tempfile::tempdir().unwrap();
     std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -144,14 +144,14 @@ async fn the_docker_executor_keeps_the_contract() {
     assert_eq!(left, "", "no container is left");
 }
 
-/// What a `docker` command prints.
+/// The output of a `docker` command.
 fn docker_says(args: &[&str]) -> String {
     let output = Command::new("docker").args(args).output().unwrap();
     assert!(output.status.success(), "docker {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// No inputs, and the log.
+/// A file source without inputs, and the log.
 #[derive(Default)]
 struct Log(String);
 
@@ -231,7 +231,7 @@ async fn an_engine_that_does_not_answer_is_said_with_a_way_out() {
 #[tokio::test]
 async fn readable_paths_show_and_the_store_in_them_does_not() {
     let scratch = tempfile::tempdir().unwrap();
-    // Not below `/tmp`, of which every sandbox has its own.
+    // Not below `/tmp`, since every sandbox has its own.
     let project = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     std::fs::write(project.path().join("model"), "weights").unwrap();
     std::fs::create_dir(project.path().join(".pv")).unwrap();
@@ -259,7 +259,8 @@ async fn readable_paths_show_and_the_store_in_them_does_not() {
     assert!(error.to_string().contains("/no/such"), "{error}");
 }
 
-/// Opens a sandbox that shows a folder with a file for its owner alone; how a try ends whose output links to it, and what it prints.
+/// Opens a sandbox that can see a folder with a file readable only by its owner, and runs a try that links to it as output. Returns how the
+/// try ended, and its log.
 async fn link_to_a_closed_file(executor: &dyn Executor, spec: SandboxSpec) -> (Exit, String) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("closed"), "for root alone").unwrap();
@@ -291,7 +292,7 @@ async fn a_link_in_the_output_reads_what_the_command_may_read_and_no_more() {
     let (exit, log) =
         link_to_a_closed_file(&executor, SandboxSpec { user: Some("ana".to_owned()), ..spec.clone() }).await;
     assert!(refused(&exit) && log.is_empty(), "{exit:?} {log}");
-    // Root in a container may read it, and so may its links.
+    // Root in a container may read the file, also through links.
     assert_eq!(link_to_a_closed_file(&executor, spec).await, (Exit::Code(0), "for root alone".to_owned()));
 }
 

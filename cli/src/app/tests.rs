@@ -27,7 +27,7 @@ use crate::socket::protocol::{
 use crate::socket::server::{Limits, Serving, Work, serve_within, spawn};
 use crate::socket::{HandedOver, Owner, Repeat, hand_over, short_path};
 
-/// A store that this process owns and serves, in a folder whose path is longer than a socket's address may be.
+/// A store that this process owns and serves, in a folder whose path is longer than a socket address may be.
 struct Place {
     dir: std::path::PathBuf,
     serving: Serving,
@@ -57,15 +57,15 @@ fn connect(dir: &Path) -> UnixStream {
     UnixStream::connect(short_path(&folder)).unwrap()
 }
 
-/// Waits for the end of a connection; what came of it.
+/// Waits for the end of a connection; returns what was received.
 fn rest(mut stream: &UnixStream) -> String {
     let mut rest = Vec::new();
-    // A connection that is closed before all was read says so.
+    // Closing a connection before everything was read gives an error.
     stream.read_to_end(&mut rest).ok();
     String::from_utf8(rest).unwrap()
 }
 
-/// The rest of a pipe that others write to: its end comes when all of them have let it go.
+/// Reads a pipe until all its writers are closed.
 fn read_to_end(mut pipe: std::io::PipeReader) -> String {
     let mut all = String::new();
     pipe.read_to_string(&mut all).unwrap();
@@ -114,7 +114,7 @@ fn a_command_is_run_by_the_owner_over_the_callers_streams() {
     assert_eq!(call(&place.dir, &["repo", "create", "images"]), (0, "images\n".to_owned(), String::new()));
     std::fs::create_dir(place.dir.join("work")).unwrap();
     std::fs::write(place.dir.join("work/a.jpg"), "a").unwrap();
-    // Relative to the caller's folder, in the caller's name.
+    // Relative to the caller's folder, with the caller's identity.
     let (exit_code, put, _) = call(&place.dir.join("work"), &["put", "images", "a.jpg"]);
     assert!(exit_code == 0 && put.starts_with("images@"), "{put}");
     let (_, shown, _) = call(&place.dir, &["show", "images"]);
@@ -138,7 +138,7 @@ fn the_last_step_of_a_change_is_made_by_the_owner() {
         (error.kind(), error.to_string()),
         (ErrorKind::Conflict, "repository `images` already exists".to_owned())
     );
-    // A store that was opened beside the owner uses this on its own.
+    // A store opened beside the owner uses the publisher automatically.
     let other = Store::open(&place.dir).unwrap();
     other.set_publisher(Arc::new(Owner::of(&place.dir)));
     let entry = Entry::RepoCreate { repo: "rules".parse().unwrap(), repo_kind: RepoKind::User };
@@ -189,7 +189,7 @@ fn the_end_of_the_connection_cancels_the_command() {
     // The command waits for its standard input, a pipe that stays open.
     let Waiting { stream, stdin, stdout } = put_from_pipe(&place.dir);
     drop(stream);
-    // It lets go of its streams without a word.
+    // It releases its streams without output.
     assert_eq!(read_to_end(stdout), "");
     drop(stdin);
     assert_eq!(call(&place.dir, &["show", "images"]).0, 3, "the branch was not made");
@@ -223,17 +223,17 @@ fn a_request_that_does_not_come_whole_in_its_time_is_not_taken() {
 fn large_requests_share_a_bound_of_memory() {
     let bound = 1 << 20;
     let place = place_within(Limits { memory: bound, ..Limits::default() });
-    // The beginnings of forty requests that would each need all of it; none of them ends on its own.
+    // The beginnings of forty requests that would each need the whole memory; none of them is ever complete.
     let begin = format!("{{\"command\": {{\"argv\": \"{}", "x".repeat(bound / 2 + (2 << 16)));
     let mut streams = Vec::new();
     for _ in 0..40 {
         let mut stream = connect(&place.dir);
-        // Anyone who is not read any more cannot write either.
+        // Writing to a refused connection fails.
         stream.write_all(begin.as_bytes()).ok();
         streams.push(stream);
     }
     assert_eq!(call(&place.dir, &["repo", "create", "images"]).0, 0, "small ones are answered meanwhile");
-    // One has its room; the others were not taken.
+    // One got its memory; the others were refused.
     for stream in &streams {
         stream.set_nonblocking(true).unwrap();
     }
@@ -242,7 +242,7 @@ fn large_requests_share_a_bound_of_memory() {
         std::thread::yield_now();
     }
     drop(streams);
-    // All room is there again.
+    // All memory is free again.
     let (called, _, _) = called_in(&place.dir);
     let command_line = ["pv".to_owned(), "cat".to_owned(), "x".repeat(bound / 8)].map(Into::into);
     while hand(&called, &command_line, Repeat::Never).is_ok_and(|done| done.is_none()) {
@@ -286,7 +286,7 @@ fn more_connections_than_there_may_be_are_refused_in_words() {
     }
 }
 
-/// Limits under which an owner shutting down waits shortly.
+/// Limits for an owner that does not wait long at shutdown.
 fn hasty() -> Limits {
     let (patience, to_end) = (Duration::from_millis(50), Duration::from_secs(30));
     Limits { patience, to_end, ..Limits::default() }
@@ -317,7 +317,7 @@ fn what_does_not_end_is_left_behind() {
     }
     let mut place = place_within(Limits { spawn: lost, to_end: Duration::from_millis(50), ..hasty() });
     let stuck = connect(&place.dir);
-    // Anyone who is taken from the queue after that has a number.
+    // From then on the connection is registered.
     while place.serving.clients() == 0 {
         std::thread::yield_now();
     }
@@ -331,7 +331,7 @@ fn what_only_reads_is_done_again_after_a_sudden_end_unless_it_has_printed() {
     drop(serving);
     let folder = File::open(dir.join(".pv")).unwrap();
     let listener = std::os::unix::net::UnixListener::bind(short_path(&folder)).unwrap();
-    // An owner that ends in the middle: before anything was printed, after a part of it was, and in the middle of the answer.
+    // An owner that ends before anything was printed, after a part of it, and in the middle of the answer.
     let ends = [&b"\n"[..], b"\n ", b"\n{\"printed\":{\"exit\":0,\"stdout\":9,\"stderr\":0}}\nhalf"];
     let calls = [(0, Repeat::Unprinted, true), (0, Repeat::Never, false), (1, Repeat::Unprinted, false)];
     let calls = [calls.as_slice(), &[(1, Repeat::Always, true), (2, Repeat::Unprinted, true)]].concat();
@@ -355,7 +355,7 @@ fn what_only_reads_is_done_again_after_a_sudden_end_unless_it_has_printed() {
 fn a_reader_who_stands_still_does_not_hold_up_a_command_of_which_the_output_is_short() {
     let place = place();
     call(&place.dir, &["repo", "create", "images"]);
-    // A pipe that takes nothing more.
+    // A full pipe.
     let (mut read, mut write) = std::io::pipe().unwrap();
     let flags = rustix::fs::fcntl_getfl(&write).unwrap();
     rustix::fs::fcntl_setfl(&write, flags | rustix::fs::OFlags::NONBLOCK).unwrap();

@@ -1,4 +1,4 @@
-//! All that a command may touch of the outside.
+//! Everything outside that a command may use.
 //!
 //! A command never looks at this process's own environment, folder or streams: it runs in the same way when another process handed it
 //! over (see `socket`), and then all of these are that process's.
@@ -38,9 +38,9 @@ pub(crate) struct Context {
     notes: Notes,
     clock: Arc<dyn Clock>,
     store: OnceLock<Store>,
-    /// Held while the store is being opened, so that this happens once.
+    /// Held while the store is opened, so that it is opened only once.
     opening: Mutex<()>,
-    /// How the store stands to what was seen of it before; `None` when nothing is noted of stores.
+    /// How the store compares with what was seen of it before; `None` if nothing is recorded.
     standing: OnceLock<Option<Standing>>,
     engine: Option<Arc<Engine>>,
     run_for: RunFor,
@@ -82,12 +82,12 @@ impl Context {
         &self.flags
     }
 
-    /// Results.
+    /// Standard output, for results.
     pub(crate) fn out(&self) -> &Out {
         &self.out
     }
 
-    /// Everything that is not a result.
+    /// Standard error, for everything that is not a result.
     pub(crate) fn notes(&self) -> &Notes {
         &self.notes
     }
@@ -97,18 +97,17 @@ impl Context {
         &self.invocation.env
     }
 
-    /// What the process that was called has.
+    /// What the calling process provides.
     pub(crate) fn invocation(&self) -> &Invocation {
         &self.invocation
     }
 
-    /// A path that reaches, from this process, what `given` means where the command was called. Left as it is if it can be: it comes
-    /// back in messages.
+    /// The path for this process of `given`, which is relative to the caller's folder. Unchanged if possible, since messages contain it.
     pub(crate) fn path(&self, given: &Path) -> PathBuf {
         if self.invocation.client.is_other() { self.invocation.cwd.join(given) } else { given.to_owned() }
     }
 
-    /// The bytes of a file that was named, or of standard input for `-`; `what` it is in messages. No more than `most` are read.
+    /// Reads a file, or standard input for `-`, of at most `most` bytes; messages call it `what`.
     pub(crate) fn read(&self, file: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = if file.as_os_str() == "-" {
@@ -123,7 +122,7 @@ impl Context {
         Ok(bytes)
     }
 
-    /// The same as text. `example` shows what is expected of it.
+    /// Like [`Self::read`], as text; the error suggests `example`.
     pub(crate) fn read_text(&self, file: &Path, what: &str, most: u64, example: &str) -> Result<String> {
         String::from_utf8(self.read(file, what, most)?).map_err(|error| {
             let error = error.utf8_error().valid_up_to();
@@ -131,12 +130,12 @@ impl Context {
         })
     }
 
-    /// Sizes and times for people.
+    /// Formats sizes and times for display.
     pub(crate) fn human(&self) -> Human {
         Human::new(self.clock.now(), self.env())
     }
 
-    /// Shows how far something has come.
+    /// Shows the progress of an operation.
     pub(crate) fn progress(&self, verb: &'static str) -> Progress {
         Progress::new(&self.notes, verb)
     }
@@ -174,16 +173,16 @@ impl Context {
         Ok(store)
     }
 
-    /// Where it is noted what was seen of stores, if anywhere.
+    /// The record of known stores, if there is one.
     pub(crate) fn known_stores(&self) -> Option<KnownStores> {
         KnownStores::of(self.env(), &self.invocation.cwd)
     }
 
-    /// How a store stands to what was seen of it before; says so once when it is another one now.
+    /// Compares a store with what was seen of it before; warns once if it is a different one now.
     pub(crate) fn look_at(&self, store: &Store) -> Option<Standing> {
         let known = self.known_stores()?;
         let standing = known.standing(store, self.clock.now());
-        // What is wrong with the store itself the command finds on its own.
+        // The command itself reports errors of the store.
         let standing = standing.inspect_err(|error| tracing::debug!("the store is not compared: {error}")).ok()?;
         if let Standing::Other(other) = &standing
             && other.is_new()
@@ -194,12 +193,12 @@ impl Context {
         Some(standing)
     }
 
-    /// How the store stands to what was seen of it before this command; `None` when nothing is noted of stores, or none was opened.
+    /// How the store compared before this command; `None` if nothing is recorded, or no store was opened.
     pub(crate) fn standing(&self) -> Option<&Standing> {
         self.standing.get()?.as_ref()
     }
 
-    /// Notes what is to be seen of the store at the end of a command.
+    /// Records the state of the store at the end of a command.
     pub(crate) fn note_seen(&self) {
         let Some(store) = self.store.get() else { return };
         let (is_news, was_told) = match self.standing() {
@@ -215,12 +214,12 @@ impl Context {
         }
     }
 
-    /// The engine of this process, when the command was handed over to it.
+    /// The engine of this process, if the command was handed over to it.
     pub(crate) fn engine(&self) -> Option<&Engine> {
         self.engine.as_deref()
     }
 
-    /// The same, to be kept beyond this command.
+    /// Like [`Self::engine`], but may outlive this command.
     pub(crate) fn engine_handle(&self) -> Option<Arc<Engine>> {
         self.engine.clone()
     }
@@ -230,7 +229,7 @@ impl Context {
         self.run_for
     }
 
-    /// Waits for asynchronous work of the engine, on a runtime of its own.
+    /// Waits for asynchronous work of the engine, on a separate runtime.
     #[expect(clippy::unused_self, reason = "what a command needs it asks of its context")]
     pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -238,7 +237,7 @@ impl Context {
         Ok(runtime.block_on(work))
     }
 
-    /// How this command opens or makes a store.
+    /// The options to open or create a store.
     pub(crate) fn open_options(&self) -> OpenOptions {
         let notes = self.notes.another();
         let mut options = OpenOptions::default().clock(self.clock.clone()).access(self.access());
@@ -248,25 +247,25 @@ impl Context {
         options.notify(move |what| notes.line(what))
     }
 
-    /// The URL of a place for objects that was given as one, or as the path of a folder.
+    /// The URL of an object store, given as a URL or as the path of a folder.
     pub(crate) fn place_url(&self, given: &str) -> String {
         if given.contains("://") {
             return given.to_owned();
         }
         let path = self.invocation.cwd.join(given);
-        // The folder may have to be made; that it is in has to be there.
+        // The folder itself may not exist yet; its parent must.
         let whole =
             path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
         format!("file://{}", whole.unwrap_or(path).display())
     }
 
-    /// What the environment says of how to reach object stores.
+    /// How to reach object stores, from the environment.
     pub(crate) fn access(&self) -> Access {
         let text = |(name, value): (OsString, OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
         Access::new(self.env().pairs().into_iter().filter_map(text))
     }
 
-    /// Says that something was done: to people in words, to programs as an object.
+    /// Reports success: in words, or as a JSON object.
     pub(crate) fn done(&self, words: &str, object: &serde_json::Value) -> Result<()> {
         if self.out.is_json() {
             return self.out.json(object);
@@ -292,7 +291,7 @@ impl Context {
     }
 }
 
-/// The folder that holds a store, also where its `.pv` was named in its place.
+/// The folder that holds a store, also if its `.pv` was named instead.
 fn above_its_own(dir: PathBuf) -> PathBuf {
     let above = dir.parent().filter(|above| dir.ends_with(Store::FOLDER) && Store::is_at(above) && !Store::is_at(&dir));
     above.map(Path::to_owned).unwrap_or(dir)

@@ -27,7 +27,7 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    /// Those of this process.
+    /// The streams of this process.
     fn own() -> std::io::Result<Self> {
         let own = |stream: std::os::fd::BorrowedFd<'_>| stream.try_clone_to_owned().map(File::from);
         Ok(Self {
@@ -43,7 +43,7 @@ impl Streams {
 pub(crate) struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
-    /// From names and values.
+    /// From pairs of name and value.
     pub(crate) fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self(variables.into_iter().collect())
     }
@@ -58,12 +58,12 @@ impl Environment {
         self.0.get(std::ffi::OsStr::new(name))?.to_str()
     }
 
-    /// Sets a variable for what is called from here on.
+    /// Sets a variable for child processes.
     pub(crate) fn set(&mut self, name: &str, value: &str) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// A variable of pv whose value is not text: pv can neither use nor ignore it.
+    /// A `PV_` variable whose value is not UTF-8: pv can neither use nor ignore it.
     pub(crate) fn not_text(&self) -> Option<String> {
         let is_own = |name: &str| name.starts_with("PV_");
         let unread = self.0.iter().filter(|(_, value)| value.to_str().is_none());
@@ -76,28 +76,28 @@ impl Environment {
     }
 }
 
-/// The folder in which this process was called. One that was removed meanwhile has no path; the kernel's name for it leads nowhere, which
-/// is what relative paths are to do, while all others work.
+/// The current folder. A folder that was removed has no path; the kernel's name for it leads nowhere, so relative paths fail and all
+/// others work.
 fn working_folder() -> std::io::Result<PathBuf> {
     std::env::current_dir().or_else(|_| std::fs::read_link("/proc/self/cwd"))
 }
 
-/// The outside, as the process that was called has it.
+/// What the calling process provides.
 #[derive(Debug)]
 pub(crate) struct Invocation {
     pub(crate) streams: Streams,
     /// The folder in which the command was called.
     pub(crate) cwd: PathBuf,
     pub(crate) env: Environment,
-    /// Numeric id of the user who called, as the operating system says it.
+    /// Numeric id of the calling user, from the operating system.
     pub(crate) uid: u32,
     pub(crate) cancel: Cancel,
-    /// The process that was called, when it handed its command over to this one.
+    /// The calling process, if it handed its command over to this one.
     pub(crate) client: Client,
 }
 
 impl Invocation {
-    /// That of this process.
+    /// The invocation of this process.
     pub(crate) fn own(cancel: Cancel) -> std::io::Result<Self> {
         Ok(Self {
             streams: Streams::own()?,
@@ -109,17 +109,17 @@ impl Invocation {
         })
     }
 
-    /// Standard input. Reading from another process's stdin ends when nobody waits for the command any more.
+    /// Standard input. Reading another process's stdin ends when the command is cancelled.
     pub(crate) fn stdin(&self) -> Stdin<'_> {
         Stdin { invocation: self }
     }
 
-    /// Whether a person can read a question and answer it.
+    /// Whether a user can read a question and answer it.
     pub(crate) fn is_interactive(&self) -> bool {
         rustix::termios::isatty(&self.streams.stdin) && rustix::termios::isatty(&self.streams.stderr)
     }
 
-    /// One line from standard input, byte by byte: what follows it stays there.
+    /// Reads one line from standard input byte by byte, so that the rest stays unread.
     pub(crate) fn answer(&self) -> Option<String> {
         let mut line = Vec::new();
         let mut byte = [0];
@@ -131,10 +131,10 @@ impl Invocation {
     }
 }
 
-/// Time between two looks whether anybody still waits for what is read.
+/// Milliseconds between two checks for cancellation while reading.
 const BETWEEN_LOOKS: u16 = 100;
 
-/// Standard input as a command reads it.
+/// Standard input of a command.
 #[derive(Debug)]
 pub(crate) struct Stdin<'a> {
     invocation: &'a Invocation,

@@ -1,33 +1,34 @@
-//! The only exit of text: everything that a command prints as text goes through here.
+//! Escapes text: everything that a command prints as text goes through here.
 //!
-//! Names, messages, paths, log lines and answers of the operating system come from anybody, and a terminal acts on control characters in
-//! them: it renames its window, hides what follows, goes back and overwrites what stands there. So they are written out (`\u{1b}`). Only
-//! pv's own colours pass: [`paint`] marks them with a random word of this process, which nobody outside can know.
+//! Names, messages, paths, log lines and answers of the operating system are untrusted, and a terminal interprets control characters in
+//! them: they can rename its window, hide text, or move back and overwrite text. So they are escaped (`\u{1b}`). Only pv's own colours
+//! pass:
+//! [`paint`] marks them with a random word of this process, which nobody outside can know.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::OnceLock;
 
-/// What begins a colour of our own; the ANSI numbers and `m` follow.
+/// The prefix of pv's own colour codes; the ANSI numbers and `m` follow.
 fn mark() -> &'static str {
     static MARK: OnceLock<String> = OnceLock::new();
     MARK.get_or_init(|| format!("\u{1b}{}:", repos::random_hex()))
 }
 
-/// `text` in the colour of these ANSI numbers, such as `1;31`, once it passes the exit.
+/// `text` in the colour of these ANSI numbers, such as `1;31`; the marks become escape sequences when printed.
 pub(crate) fn paint(numbers: &str, text: &str) -> String {
     let mark = mark();
     format!("{mark}{numbers}m{text}{mark}0m")
 }
 
-/// Text without control characters but for line ends and tabs, and with the marks of our own colours as they are: for a part of a text.
-/// With `tricks` as in [`shown`].
+/// Escapes control characters except line ends and tabs, and keeps the marks of pv's own colours: for a part of a text. `tricks` as in
+/// [`shown`].
 pub(super) fn escaped(text: &str, tricks: bool) -> Cow<'_, str> {
     let is_refused = |c: char| (c.is_control() && c != '\n' && c != '\t') || (tricks && is_a_trick(c));
     written_out(text, is_refused, |numbers| Cow::Owned(format!("{}{numbers}m", mark())))
 }
 
-/// A piece of a text that is laid out: a mark of our own colours, which takes no room, or a character.
+/// A piece of text for layout: the mark of one of pv's own colours, which has no width, or a character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece<'t> {
     /// The mark as it appears in the text.
@@ -51,22 +52,22 @@ pub(super) fn pieces(mut text: &str) -> impl Iterator<Item = Piece<'_>> {
     })
 }
 
-/// How long the mark of a colour is with which a text begins.
+/// The length of the colour mark at the start of a text.
 fn color_length(text: &str) -> Option<usize> {
     Some(mark().len() + text.strip_prefix(mark())?.find('m')? + 1)
 }
 
-/// Whether a mark is that of the end of a colour.
+/// Whether a mark ends a colour.
 pub(super) fn ends_color(color: &str) -> bool {
     color.strip_prefix(mark()) == Some("0m")
 }
 
-/// The mark of the end of a colour.
+/// The mark that ends a colour.
 pub(super) fn color_end() -> String {
     format!("{}0m", mark())
 }
 
-/// Text as it leaves pv; with `tricks`, characters that cannot be seen or turn the text around them are written out too.
+/// Text as it is printed; with `tricks`, invisible characters and those that change the direction of text are escaped too.
 pub(super) fn shown(text: &str, tricks: bool) -> Cow<'_, str> {
     let is_refused = |c: char| (c.is_control() && c != '\n' && c != '\t') || (tricks && is_a_trick(c));
     written_out(text, is_refused, |numbers| Cow::Owned(format!("\u{1b}[{numbers}m")))
@@ -97,13 +98,13 @@ fn written_out(
     Cow::Owned(shown + rest)
 }
 
-/// Whether a character shows nothing of itself but changes how those around it look, or where they stand.
+/// Whether a character is invisible and changes how its neighbours look, or their order.
 fn is_a_trick(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}')
         || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// JSON whose texts hold no control characters: JSON itself asks for the escapes of some only.
+/// JSON without control characters in strings: the JSON standard requires escapes for some of them only.
 pub(super) fn escaped_json(json: &str) -> Cow<'_, str> {
     if !json.contains(char::is_control) {
         return Cow::Borrowed(json);
@@ -119,14 +120,14 @@ pub(super) fn escaped_json(json: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Bytes that a program printed, as text; piece by piece, since a character or line end can be split between two pieces.
+/// Decodes printed bytes as text, piece by piece, since a character or line end can be split between two pieces.
 ///
 /// A byte that is not UTF-8 is escaped (`\xff`). A carriage return ends a line, so that later text cannot cover earlier text.
 #[derive(Debug, Default)]
 pub(crate) struct LogText {
-    /// The beginning of a character, at most 3 bytes.
+    /// An incomplete character, at most 3 bytes.
     rest: Vec<u8>,
-    /// The last byte was a carriage return; a line feed after it belongs to it.
+    /// Whether the last byte was a carriage return; a following line feed belongs to it.
     returned: bool,
 }
 
@@ -150,7 +151,7 @@ impl LogText {
         text
     }
 
-    /// What is left when no more comes.
+    /// The rest at the end of the input.
     pub(crate) fn finish(&mut self) -> String {
         std::mem::take(&mut self.rest).escape_ascii().to_string()
     }

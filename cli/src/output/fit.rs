@@ -1,7 +1,7 @@
-//! Text on a terminal of a given width: measuring, cutting, breaking into lines.
+//! Text on a terminal of a given width: measuring, cutting, wrapping.
 //!
-//! Widths are those of what leaves pv: control characters count as they are written out, our own colours take no room, and a character of
-//! East Asian scripts or a picture takes two columns.
+//! Widths are those of the printed text: control characters count as escaped, pv's own colours have no width, and wide characters (East
+//! Asian scripts, emoji) take two columns.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -11,7 +11,7 @@ use super::escape::{Piece, color_end, ends_color, escaped, pieces};
 const CUT: char = '…';
 /// Separates the parts of a line.
 const BETWEEN: &str = "   ";
-/// No line is broken into pieces narrower than this, however deep it is nested.
+/// No line is wrapped to fewer columns, however deep it is nested.
 const NARROWEST: usize = 16;
 /// Columns between two tab stops; a tab counts as this many.
 const TAB: usize = 8;
@@ -24,12 +24,12 @@ fn width_of(piece: Piece<'_>) -> usize {
     }
 }
 
-/// Columns that a text takes.
+/// The width of a text in columns.
 pub(crate) fn columns(text: &str) -> usize {
     pieces(&escaped(text, true)).map(width_of).sum()
 }
 
-/// A text of `width` columns at most; what is cut off is marked.
+/// Cuts a text to at most `width` columns, and marks the cut.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if columns(text) <= width {
         return text.to_owned();
@@ -41,7 +41,7 @@ pub(crate) fn cut(text: &str, width: usize) -> String {
     closed(head).0
 }
 
-/// The longest beginning of a text that takes `width` columns at most, and the rest.
+/// The longest prefix of a text with at most `width` columns, and the rest.
 fn split(text: &str, width: usize) -> (String, String) {
     let (mut head, mut used) = (String::new(), 0);
     let mut rest = pieces(text);
@@ -62,7 +62,7 @@ fn text_of(piece: Piece<'_>) -> String {
     }
 }
 
-/// A text whose colour ends with it, and the colour that was open.
+/// A text with its colour closed at the end, and the colour that was open.
 fn closed(text: String) -> (String, Option<String>) {
     let colors = pieces(&text).filter_map(|piece| if let Piece::Color(color) = piece { Some(color) } else { None });
     match colors.last().filter(|color| !ends_color(color)).map(str::to_owned) {
@@ -71,7 +71,7 @@ fn closed(text: String) -> (String, Option<String>) {
     }
 }
 
-/// Puts `text` in front of a line that is being filled, if it fits; else gives it back.
+/// Lines of limited width that are filled one after another.
 struct Lines {
     width: usize,
     done: Vec<String>,
@@ -97,7 +97,7 @@ impl Lines {
         }
     }
 
-    /// A word that is longer than a line starts where there is space and continues in the next lines.
+    /// Adds a word; if it is longer than a line, it starts in the remaining space and continues on the next lines.
     fn push_word(&mut self, between: &str, word: &str) {
         if self.push(between, word) {
             return;
@@ -119,9 +119,9 @@ impl Lines {
     }
 }
 
-/// A text in lines of `width` columns at most: broken between its parts if these fit in a line, else between words, else anywhere.
+/// Wraps a text to lines of at most `width` columns: between its parts if these fit on a line, else between words, else anywhere.
 ///
-/// All of it stays, but for the spaces at which it was broken. There is always one line at least.
+/// Nothing is lost except the spaces at the breaks. Returns at least one line.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(NARROWEST);
     let text = escaped(text, true);
@@ -149,7 +149,7 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     colored_each(lines.done)
 }
 
-/// Lines of which each has the colours of its text on its own: what stands in front of the next one has none.
+/// Makes the colours of each line complete, so that a prefix of the next line is not coloured.
 fn colored_each(lines: Vec<String>) -> Vec<String> {
     let mut open: Option<String> = None;
     let color = |line: String| {
@@ -160,9 +160,9 @@ fn colored_each(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(color).collect()
 }
 
-/// `text` after `first`, in lines of `width` columns; `rest` precedes all lines but the first.
+/// `text` after `first`, wrapped to `width` columns; `rest` precedes all lines but the first.
 ///
-/// The prefix is cut from the left if it leaves no space for the text, so the nearest part of a deep branch stays visible.
+/// A prefix that leaves no space for the text is cut from the left, so the nearest part of a deep branch stays visible.
 pub(crate) fn behind(first: &str, rest: &str, text: &str, width: usize) -> Vec<String> {
     if columns(first) + columns(text) <= width {
         return vec![format!("{first}{}", escaped(text, true))];
@@ -183,14 +183,14 @@ fn nearest(front: &str, most: usize) -> String {
     format!("{CUT}{}", split(front, too_many + 1).1)
 }
 
-/// A part of a line that can be dropped: parts with the lowest number last.
+/// A part of a line that can be dropped.
 pub(crate) struct Part {
-    /// Which one a narrow line does without first: that with the highest number. Parts of rank 0 always stay.
+    /// Parts with the highest rank are dropped first; those of rank 0 always stay.
     pub(crate) rank: u8,
     pub(crate) text: String,
 }
 
-/// A line of the parts that fit into `width` columns, two spaces between them. Empty parts take no room.
+/// A line of the parts that fit into `width` columns, separated by two spaces. Empty parts are skipped.
 pub(crate) fn of_parts(parts: Vec<Part>, width: usize) -> String {
     let mut parts: Vec<Part> = parts.into_iter().filter(|part| !part.text.is_empty()).collect();
     let line = |parts: &[Part]| parts.iter().map(|part| part.text.as_str()).collect::<Vec<_>>().join("  ");

@@ -7,7 +7,7 @@ use specs::Digest;
 
 use crate::invocation::Environment;
 
-/// Tells times as seen from now, here.
+/// Formats times relative to now, in the caller's time zone.
 #[derive(Debug, Clone)]
 pub(crate) struct Human {
     now: Timestamp,
@@ -15,7 +15,7 @@ pub(crate) struct Human {
 }
 
 impl Human {
-    /// At `now`, in the time zone that the environment names, else the machine's.
+    /// At `now`, in the time zone from the environment, else the machine's.
     pub(crate) fn new(now: Timestamp, env: &Environment) -> Self {
         let zone = env.get("TZ").and_then(|name| TimeZone::get(name.trim_start_matches(':')).ok());
         Self { now, zone: zone.unwrap_or_else(TimeZone::system) }
@@ -31,7 +31,7 @@ impl Human {
         &self.zone
     }
 
-    /// How long ago: `8 s ago`, `12 min ago`, `3 h ago`, `yesterday`, `26 days ago`; the date when that was more than a year.
+    /// How long ago: `8 s ago`, `12 min ago`, `3 h ago`, `yesterday`, `26 days ago`; after a year the date.
     #[expect(clippy::cast_sign_loss, reason = "it is not negative")]
     pub(crate) fn ago(&self, time: Timestamp) -> String {
         let seconds = self.now.seconds_since(time).max(0.0) as u64;
@@ -45,7 +45,7 @@ impl Human {
         }
     }
 
-    /// How long it is until a time to come: `12 min`.
+    /// The time until a future time: `12 min`.
     pub(crate) fn until(&self, time: Timestamp) -> String {
         let seconds = time.seconds_since(self.now).max(0.0) as u64;
         match seconds {
@@ -78,7 +78,7 @@ impl Human {
     }
 }
 
-/// The first digits of a digest that is only shown, not typed.
+/// The first digits of a digest, for display only.
 pub(crate) fn short_digest(digest: &Digest) -> String {
     digest.short(DIGITS)
 }

@@ -1,4 +1,4 @@
-//! Lists: a table for people, one JSON object a line for programs.
+//! Lists: a table for users, one JSON object per line for programs.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,14 +11,15 @@ use super::{Human, Out};
 /// Rows shown on a terminal by default.
 const ON_A_TERMINAL: usize = 20;
 
-/// One entry of a list: serialized it is the JSON object, and its cells are the line of the table.
+/// One entry of a list: serialized as a JSON object, or as cells of a table row.
 pub(crate) trait Row: Serialize {
-    /// The words above the columns.
+    /// The column headers.
     const HEADER: &'static [&'static str];
-    /// The columns that a narrow terminal does without, the first of them first. What is in neither list is always there whole, the last
-    /// such column in several lines if need be.
+    /// The columns that a narrow terminal drops, in this order. A column in neither list is always shown completely; the last such column
+    /// is
+    /// wrapped if necessary.
     const GIVES_UP: &'static [&'static str] = &[];
-    /// The columns whose texts may be cut short.
+    /// The columns whose texts may be cut.
     const SHORTENS: &'static [&'static str] = &[];
     /// The text of each column.
     fn cells(&self, human: &Human) -> Vec<String>;
@@ -76,7 +77,7 @@ impl fmt::Display for Since {
 }
 
 impl Window {
-    /// The most rows to show; `None` for all.
+    /// The maximum number of rows; `None` for all.
     pub(crate) fn limit(&self, cx: &impl Lists) -> Option<usize> {
         match self.limit {
             Some(0) => None,
@@ -92,7 +93,7 @@ impl Window {
 }
 
 impl Since {
-    /// The point in time, as seen from now and here.
+    /// The point in time, relative to now.
     pub(crate) fn start(&self, human: &Human) -> Option<Timestamp> {
         Some(match self {
             Self::Ago(duration) => {

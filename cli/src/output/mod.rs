@@ -1,4 +1,4 @@
-//! What commands print: results on stdout, all else on stderr.
+//! What commands print: results on stdout, everything else on stderr.
 //!
 //! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
 //! - `human` times and ids for people; `number` figures and shares
@@ -6,8 +6,8 @@
 //! - `escape` the only exit of text: control characters of others never reach a terminal
 //! - `fit` cuts or breaks text for the width of a terminal; `table` columns that fit
 //! - `screen` redrawn lines at the end of a terminal; `progress` of long operations
-//! - `pager` what is long is read page by page
-//! - `sink` writes to a stream without blocking when nobody reads
+//! - `pager` shows long output page by page
+//! - `sink` writes to a stream without blocking on a reader that stalls
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -48,7 +48,7 @@ pub(crate) use table::{Columns, fitted};
 
 pub(crate) use crate::words::{duration, size};
 
-/// Whether to colour the output of a stream, which is a terminal or not.
+/// Whether to colour the output of a stream; `is_looked_at` if it is a terminal.
 fn wants_color(flags: &Flags, env: &Environment, is_looked_at: bool) -> bool {
     match flags.color {
         When::Always => true,
@@ -63,11 +63,11 @@ fn is_same(one: &File, other: &File) -> bool {
     place(one).is_some_and(|at| place(other) == Some(at))
 }
 
-/// Takes what is drawn at the end of the terminal away before it writes to it.
+/// Wipes the drawn lines of the terminal before each write to it.
 #[derive(Debug)]
 struct Wiping {
     sink: Sink,
-    /// Where something may be drawn that is in the way.
+    /// Where lines may be drawn that must be wiped first.
     screen: Option<Screen>,
 }
 
@@ -84,7 +84,7 @@ impl Write for Wiping {
     }
 }
 
-/// How long a reader who stands still may take for what was kept back for it.
+/// How long to wait at the end for a stalled reader to take buffered output.
 const FINISH_WAIT: Duration = Duration::from_secs(2);
 
 /// Standard output.
@@ -120,18 +120,18 @@ impl Out {
         self.json
     }
 
-    /// Whether people look at it directly.
+    /// Whether the output goes to a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         self.width.is_some()
     }
 
-    /// Columns of the terminal as it is now, if it is one.
+    /// The current width of the terminal, if it is one.
     pub(crate) fn columns(&self) -> Option<usize> {
         let width = self.width?;
         Some(self.sink.window().map_or(width, |(columns, _)| columns))
     }
 
-    /// Writes a line that a terminal breaks if it is too long: `first` precedes it, `rest` precedes the continued lines.
+    /// Writes a line, wrapped on a terminal: `first` precedes it, `rest` precedes the continued lines.
     pub(crate) fn branch(&self, first: &str, rest: &str, text: &str) -> Result<()> {
         match self.columns() {
             Some(width) => behind(first, rest, text, width).iter().try_for_each(|line| self.line(line.trim_end())),
@@ -139,7 +139,7 @@ impl Out {
         }
     }
 
-    /// The same for a line without prefix; continued lines are indented.
+    /// Writes a wrapped line without prefix; continued lines are indented.
     pub(crate) fn wrapped(&self, text: impl AsRef<str>) -> Result<()> {
         let text = text.as_ref();
         let own = text.len() - text.trim_start_matches(' ').len();
@@ -147,17 +147,17 @@ impl Out {
         self.branch(front, &" ".repeat(own + 4), text)
     }
 
-    /// Whether to colour.
+    /// Whether the output is coloured.
     pub(crate) fn is_colored(&self) -> bool {
         self.color
     }
 
-    /// `text` in the colour of this ANSI number, if colours are wanted.
+    /// `text` in the colour of this ANSI number, if the output is coloured.
     pub(crate) fn paint(&self, number: u8, text: &str) -> String {
         if self.color { paint(&number.to_string(), text) } else { text.to_owned() }
     }
 
-    /// Writes bytes unchanged: the content of files, as requested. Text goes through `text` or `line`.
+    /// Writes bytes unchanged: the requested content of files. Text goes through `text` or `line`.
     pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
         if self.cancel.is_urgent() {
             return Err(CliError::Cancelled);
@@ -165,8 +165,8 @@ impl Out {
         self.writer.lock().expect("no panic under this lock").write_all(bytes).map_err(|error| stopped(&error))
     }
 
-    /// Writes text, each of its lines with its end. Control characters in it are made visible, but for our own colours: names and messages
-    /// come from anybody. On a terminal so are characters that cannot be seen or turn the text around them; a pipe gets names as they are.
+    /// Writes text; its lines include their line ends. Control characters are escaped, except pv's own colours: names and messages are
+    /// untrusted. On a terminal, invisible and direction-changing characters are escaped too; a pipe gets names unchanged.
     pub(crate) fn text(&self, text: impl AsRef<str>) -> Result<()> {
         self.bytes(shown(text.as_ref(), self.is_terminal()).as_bytes())
     }
@@ -177,45 +177,45 @@ impl Out {
         self.bytes(b"\n")
     }
 
-    /// Writes a piece of what user code printed: as text, or as it came if `raw`.
+    /// Writes a piece of a log: decoded as text, or unchanged if `raw`.
     pub(crate) fn log(&self, so_far: &mut LogText, piece: &[u8], raw: bool) -> Result<()> {
         if raw { self.bytes(piece) } else { self.text(so_far.push(piece)) }
     }
 
-    /// Writes the rest of a log at its end.
+    /// Writes the rest of a log.
     pub(crate) fn end_log(&self, so_far: &mut LogText) -> Result<()> {
         self.text(so_far.finish())
     }
 
-    /// Writes an object as one line of JSON, with escapes for everything that a terminal would act on.
+    /// Writes an object as one line of JSON, with escapes for everything that a terminal interprets.
     pub(crate) fn json(&self, object: &impl Serialize) -> Result<()> {
         let text = serde_json::to_string(object).expect("what is printed has a JSON form");
         self.bytes(escaped_json(&text).as_bytes())?;
         self.bytes(b"\n")
     }
 
-    /// From now on a bounded part of the results is held until it is taken.
+    /// From now on a bounded amount of output is held until it is taken.
     pub(crate) fn hold(&self) {
         self.sink.hold();
     }
 
-    /// What was held.
+    /// The held output.
     pub(crate) fn take_held(&self) -> Vec<u8> {
         self.sink.take_held()
     }
 
-    /// From now on, output up to a bound does not wait for a reader that does not read.
+    /// From now on a bounded amount of output is buffered instead of waiting for a stalled reader.
     pub(crate) fn keep_back(&self) {
         self.sink.keep_back();
     }
 
-    /// Keeps nothing back any more: gives the reader a moment to take what was.
+    /// Stops buffering: gives the reader a moment to take the buffered output.
     pub(crate) fn finish(&self) -> Result<()> {
         self.flush()?;
         self.sink.finish(FINISH_WAIT).map_err(|error| stopped(&error))
     }
 
-    /// Writes what was gathered.
+    /// Writes the buffered output.
     pub(crate) fn flush(&self) -> Result<()> {
         self.writer.lock().expect("no panic under this lock").flush().map_err(|error| stopped(&error))
     }
@@ -224,13 +224,13 @@ impl Out {
 fn stopped(error: &std::io::Error) -> CliError {
     match error.kind() {
         std::io::ErrorKind::BrokenPipe => CliError::ClosedPipe,
-        // Nobody waits for it any more.
+        // The command was cancelled.
         std::io::ErrorKind::ConnectionAborted => CliError::Cancelled,
         _ => CliError::io("cannot write the output", error),
     }
 }
 
-/// Standard error: hints, warnings, progress. A failure to write it stops nothing.
+/// Standard error: hints, warnings, progress. Write failures are ignored.
 #[derive(Debug)]
 pub(crate) struct Notes {
     stderr: Sink,
@@ -258,12 +258,12 @@ impl Notes {
         })
     }
 
-    /// Another that writes to the same.
+    /// Another handle to the same stream.
     pub(crate) fn another(&self) -> Self {
         Self { stderr: self.stderr.clone(), screen: self.screen.clone(), cancel: self.cancel.clone(), ..*self }
     }
 
-    /// The end of the terminal, where lines are redrawn.
+    /// The lines at the end of the terminal that can be redrawn.
     pub(crate) fn block(&self) -> Block {
         Block::new(self.screen.clone())
     }
@@ -278,41 +278,41 @@ impl Notes {
         self.quiet
     }
 
-    /// From now on a bounded part of the notes is held until it is taken, unless people watch what comes.
+    /// From now on a bounded amount of notes is held until it is taken, unless a user watches a terminal.
     pub(crate) fn hold(&self) {
         if !self.is_watched() {
             self.stderr.hold();
         }
     }
 
-    /// What was held.
+    /// The held notes.
     pub(crate) fn take_held(&self) -> Vec<u8> {
         self.stderr.take_held()
     }
 
-    /// From now on, notes that nobody reads for a moment are dropped, so that the writer is not held up.
+    /// From now on, notes are dropped if they cannot be written for a moment, so that the writer is not blocked.
     pub(crate) fn do_not_wait(&self) {
         self.stderr.drop_notes();
     }
 
-    /// Whether to colour.
+    /// Whether the output is coloured.
     pub(crate) fn color(&self) -> bool {
         self.color
     }
 
-    /// Whether people look at it directly and want more than errors.
+    /// Whether a user watches it on a terminal and wants more than errors.
     pub(crate) fn is_watched(&self) -> bool {
         self.is_drawable && !self.quiet
     }
 
-    /// A line, unless `-q`.
+    /// Writes a line, unless `-q`.
     pub(crate) fn line(&self, line: impl AsRef<str>) {
         if !self.quiet {
             self.text(&format!("{}\n", line.as_ref()));
         }
     }
 
-    /// The last line of a command that ends because it was asked to.
+    /// Writes the last line of a command that was cancelled.
     pub(crate) fn farewell(&self, line: &str) {
         if !self.quiet {
             self.screen.wipe();
@@ -320,7 +320,7 @@ impl Notes {
         }
     }
 
-    /// Bytes as they are: what another process said for this one.
+    /// Writes bytes unchanged: the output of another process on behalf of this one.
     pub(crate) fn bytes(&self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.screen.wipe();
@@ -328,12 +328,12 @@ impl Notes {
         }
     }
 
-    /// Text, also with `-q`: errors and questions. As everywhere, control characters in it are made visible, but for our own colours.
+    /// Writes text, also with `-q`: errors and questions. Control characters are escaped, except pv's own colours.
     pub(crate) fn text(&self, text: &str) {
         self.send(&shown(text, true));
     }
 
-    /// An error as programs read it.
+    /// Writes an error as JSON.
     pub(crate) fn json(&self, json: &str) {
         self.send(&(escaped_json(json.trim_end_matches('\n')).into_owned() + "\n"));
     }

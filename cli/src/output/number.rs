@@ -1,8 +1,8 @@
-//! Values as people read them.
+//! Formats values for display.
 
 use serde_json::Value;
 
-/// A number with six digits that count.
+/// A number with six significant digits.
 pub(crate) fn number(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -17,13 +17,13 @@ pub(crate) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A share of 1 as a percentage.
+/// A fraction as a percentage.
 pub(crate) fn share(value: f64) -> String {
     let percent = value * 100.0;
     if percent == 0.0 || percent.abs() >= 0.01 { format!("{percent:.2}%") } else { format!("{percent:.1e}%") }
 }
 
-/// A value of JSON or YAML; texts without quotes.
+/// A value of JSON or YAML; strings without quotes.
 pub(crate) fn value(value: Option<&Value>) -> String {
     match value {
         None => String::new(),

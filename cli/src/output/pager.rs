@@ -1,8 +1,10 @@
-//! A pager, as git has one: what a command prints on a terminal can be read page by page.
+//! Shows long output on a terminal page by page, as git does.
 //!
-//! `PV_PAGER` names it, else `PAGER`, else it is `less`, which ends on its own when all fits on the screen (`-F`), keeps colours (`-R`) and
-//! leaves what was read where it is (`-X`). An empty name or `cat` is none. Errors and hints go through it too, so that they come where
-//! they belong. Anyone who prints for it, be it the process that owns the store, learns from `PV_PAGED` how large the terminal is.
+//! `PV_PAGER` names the pager, else `PAGER`; the default is `less`, which exits if everything fits on the screen (`-F`), keeps colours
+//! (`-R`)
+//! and leaves the text on the screen (`-X`). An empty name or `cat` means none. Errors and hints go through it too, which keeps their
+//! order.
+//! The process that prints, possibly the owner of the store, learns the size of the terminal from `PV_PAGED`.
 
 use std::fs::File;
 use std::io::PipeWriter;
@@ -15,17 +17,17 @@ use nix::sys::signal::SigSet;
 use super::screen;
 use crate::invocation::{Environment, Invocation};
 
-/// The variable that says how large the terminal behind a pager is: `80x24`.
+/// The variable with the size of the terminal behind a pager: `80x24`.
 const PAGED: &str = "PV_PAGED";
 /// Options for `less` if the user sets none.
 const LESS: &str = "FRX";
 
-/// The columns of the terminal behind a pager, if this environment is that of a command that prints to one.
+/// The width of the terminal behind a pager, if this environment is that of a command that prints to one.
 pub(super) fn columns(env: &Environment) -> Option<usize> {
     env.get(PAGED)?.split_once('x')?.0.parse().ok()
 }
 
-/// A pager that runs. Clones are the same one.
+/// A running pager. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pager {
     child: Arc<Mutex<Option<Child>>>,
@@ -47,7 +49,7 @@ impl Pager {
     pub(crate) fn end(&self) {
         let mut child = self.child();
         if let Some(mut pager) = child.take() {
-            // It is over if it cannot be waited for.
+            // If waiting fails, the pager is gone.
             pager.wait().ok();
         }
     }
@@ -66,7 +68,7 @@ fn started(invocation: &mut Invocation) -> Option<(Child, File, Option<File>)> {
     let to_stderr =
         rustix::termios::isatty(&invocation.streams.stderr).then(|| write.try_clone().map(file)).transpose().ok()?;
     command.stdin(Stdio::from(OwnedFd::from(read)));
-    // A thread of its own, since a process inherits the signals that its parent's thread has blocked, and a pager heeds Ctrl-C.
+    // Spawned in a separate thread with all signals unblocked: a child inherits its thread's signal mask, and a pager needs Ctrl-C.
     let spawn = || {
         SigSet::all().thread_unblock().ok();
         command.spawn().ok()
@@ -76,7 +78,7 @@ fn started(invocation: &mut Invocation) -> Option<(Child, File, Option<File>)> {
     Some((child, file(write), to_stderr))
 }
 
-/// How the pager is called; `None` when there is to be none.
+/// The pager's command; `None` for no pager.
 fn command(env: &Environment) -> Option<Command> {
     if env.get("TERM").is_none_or(|kind| kind == "dumb") {
         return None;

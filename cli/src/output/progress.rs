@@ -1,4 +1,4 @@
-//! How far a long operation has come: a bar on a terminal, elsewhere a line at most every ten seconds.
+//! Progress of a long operation: a bar on a terminal, elsewhere a line at most every ten seconds.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -7,12 +7,12 @@ use super::fit::{Part, of_parts};
 use super::screen::Block;
 use super::{Notes, count, duration, size};
 
-/// Time between two drawings on a terminal. What has ended before the first is not shown: it would only flicker.
+/// Time between two redraws on a terminal. Operations that end before the first one show nothing, to avoid flicker.
 const BETWEEN_DRAWINGS: Duration = Duration::from_millis(100);
 /// Time between two lines without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
-/// Shows progress until it is dropped. May be told from several threads.
+/// Shows progress until dropped. May be updated by several threads.
 #[derive(Debug)]
 pub(crate) struct Progress {
     verb: &'static str,
@@ -72,7 +72,7 @@ impl Progress {
         self.say(bytes, total_bytes, || format!("{} files", count(files)));
     }
 
-    /// Words are made only when they are shown: this is called for every one of very many files.
+    /// `what` is called only when it is shown: this runs for every one of very many files.
     fn say(&self, bytes: u64, total_bytes: u64, what: impl Fn() -> String) {
         let of = || if total_bytes > 0 { format!(" of {}", size(total_bytes)) } else { String::new() };
         match &self.how {
@@ -89,7 +89,7 @@ impl Progress {
 
 impl Progress {
     fn draw(&self, bar: &Mutex<Bar>, done: u64, total: u64, what: impl Fn() -> String) {
-        // Anyone who finds another one drawing has nothing newer to show.
+        // If another thread is drawing, there is nothing newer to show.
         let Ok(mut bar) = bar.try_lock() else { return };
         if bar.last.elapsed() < BETWEEN_DRAWINGS {
             return;
@@ -101,7 +101,7 @@ impl Progress {
     }
 }
 
-/// `put 1,200 files  5.0 MB of 10 MB  ━━━━━━━━━━──────────  3 s left`, as far as there is room.
+/// `put 1,200 files  5.0 MB of 10 MB  ━━━━━━━━━━──────────  3 s left`, as far as it fits.
 fn line(what: &str, done: u64, total: u64, elapsed: Duration, width: usize) -> String {
     let left = seconds_left(done, total, elapsed).map_or_else(String::new, |left| format!("{} left", duration(left)));
     let bar = if total > 0 { super::bar(done, total) } else { String::new() };
@@ -109,14 +109,14 @@ fn line(what: &str, done: u64, total: u64, elapsed: Duration, width: usize) -> S
     of_parts(vec![part(0, what.to_owned()), part(2, bar), part(1, left)], width)
 }
 
-/// As long as what is left takes at the pace until now.
+/// The remaining time at the average pace so far.
 #[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
 fn seconds_left(done: u64, total: u64, elapsed: Duration) -> Option<f64> {
     let left = total.checked_sub(done).filter(|left| *left > 0 && done > 0)?;
     Some(elapsed.as_secs_f64() / done as f64 * left as f64)
 }
 
-/// Whether the last line was long enough ago.
+/// Whether it is time for the next line; if so, restarts the period.
 fn is_time(last: &Mutex<Instant>) -> bool {
     let mut last = last.lock().expect("no panic under this lock");
     let is_time = last.elapsed() >= BETWEEN_LINES;

@@ -1,16 +1,16 @@
 //! The end of the screen, where lines are redrawn while something runs.
 //!
-//! A terminal has one such place, shared by all who draw there: everything that writes to it first wipes what is drawn (`Screen::wipe`), so that no line of
-//! it is left behind. What is drawn is never wider or higher than the terminal, since only what it still shows can be wiped.
+//! A terminal has one such place, shared by all who draw there: every writer to the terminal first wipes the drawn lines (`Screen::wipe`),
+//! so that none is left behind. The lines never exceed the terminal's size, since only visible lines can be wiped.
 
 use std::sync::{Arc, Mutex};
 
 use super::fit::{columns, cut};
 use super::{Sink, shown};
 
-/// The rows of a terminal that does not say how many it has.
+/// The rows of a terminal of unknown size.
 const ROWS: usize = 24;
-/// The same of its columns.
+/// The columns of a terminal of unknown size.
 const COLUMNS: usize = 80;
 
 /// Columns and rows of a terminal; `None` if `file` is not a terminal.
@@ -20,21 +20,21 @@ pub(super) fn size(file: &std::fs::File) -> Option<(usize, usize)> {
     Some((or(size.ws_col, COLUMNS), or(size.ws_row, ROWS)))
 }
 
-/// What is drawn at the end of a terminal. Clones share it.
+/// The drawn lines at the end of a terminal. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Screen {
     sink: Sink,
-    /// Columns of each line that is drawn.
+    /// The width of each drawn line.
     drawn: Arc<Mutex<Vec<usize>>>,
 }
 
 impl Screen {
-    /// Of the terminal that `sink` writes to.
+    /// For the terminal that `sink` writes to.
     pub(super) fn new(sink: Sink) -> Self {
         Self { sink, drawn: Arc::default() }
     }
 
-    /// Takes away what is drawn, so that something else can be written in its place.
+    /// Wipes the drawn lines, so that something else can be written there.
     pub(crate) fn wipe(&self) {
         let mut drawn = self.drawn.lock().expect("no panic under this lock");
         if let Some(moves) = self.moves(&mut drawn) {
@@ -42,17 +42,17 @@ impl Screen {
         }
     }
 
-    /// The moves that take away what is drawn. The terminal may have become narrower since: then its lines take more rows.
+    /// The escape sequence that wipes the drawn lines. If the terminal became narrower since, they take more rows.
     fn moves(&self, drawn: &mut Vec<usize>) -> Option<String> {
         let (width, _) = self.sink.window().unwrap_or((COLUMNS, ROWS));
         let rows: usize = drawn.drain(..).map(|columns| columns.div_ceil(width).max(1)).sum();
         (rows > 0).then(|| format!("\r\x1b[{rows}A\x1b[J"))
     }
 
-    /// Replaces the drawn lines; `lines` makes the new ones for a number of columns.
+    /// Replaces the drawn lines; `lines` makes the new ones for a width.
     fn draw(&self, lines: impl FnOnce(usize) -> Vec<String>) {
         let (width, height) = self.sink.window().unwrap_or((COLUMNS, ROWS));
-        // In its last column a terminal may already be in the next line.
+        // A terminal may wrap after its last column.
         let width = width.saturating_sub(1).max(1);
         let lines = as_high(lines(width), height.saturating_sub(1).max(1));
         let lines: Vec<String> = lines.iter().map(|line| cut(line, width)).collect();
@@ -67,7 +67,7 @@ impl Screen {
     }
 }
 
-/// At most this many lines; the last one then says how many are omitted.
+/// At most `height` lines; the last one then says how many are omitted.
 fn as_high(mut lines: Vec<String>, height: usize) -> Vec<String> {
     if lines.len() > height {
         let left = lines.len() - height + 1;
@@ -88,12 +88,12 @@ impl Block {
         Self { screen }
     }
 
-    /// Replaces the drawn lines; `lines` makes the new ones for a number of columns.
+    /// Replaces the drawn lines; `lines` makes the new ones for a width.
     pub(crate) fn draw(&mut self, lines: impl FnOnce(usize) -> Vec<String>) {
         self.screen.draw(lines);
     }
 
-    /// Takes the lines away.
+    /// Wipes the lines.
     pub(crate) fn wipe(&mut self) {
         self.screen.wipe();
     }
@@ -105,10 +105,10 @@ impl Drop for Block {
     }
 }
 
-/// Cells of a bar.
+/// Width of a bar.
 const BAR: u64 = 20;
 
-/// How much of a whole is done, as a bar of twenty columns; never more than all.
+/// A progress bar of twenty columns, at most full.
 pub(crate) fn bar(done: u64, total: u64) -> String {
     let part = u128::from(done.min(total)) * u128::from(BAR) / u128::from(total.max(1));
     let full = usize::try_from(part).unwrap_or(usize::MAX);

@@ -1,9 +1,10 @@
-//! A stream that results or notes go to, which never makes this process stand still for good.
+//! A stream for results or notes that never blocks this process forever.
 //!
-//! Anyone who reads may stop doing so: a pager waits for a key, a terminal is held. Where another process handed its command over, that must
-//! not hold up the one that works for it; and a process that was told to end must not wait for its own reader either. So nothing is
-//! written that would have to wait: pipes and terminals are opened anew for that (the caller's own descriptor stays as it is), and while
-//! there is no room it is looked now and then whether anybody still wants it.
+//! A reader may stall: a pager waits for a key, a terminal is held. A handed-over command must not block the owner that runs it; and a
+//! process
+//! that was told to end must not wait for its own reader either. So all writes are non-blocking: pipes and terminals are opened a second
+//! time
+//! for that (the caller's own descriptor stays unchanged), and while there is no space, cancellation is checked periodically.
 
 use std::fs::File;
 use std::io::Write;
@@ -20,15 +21,15 @@ use rustix::net::SendFlags;
 use super::Screen;
 use crate::invocation::{Cancel, Client};
 
-/// Time between two looks whether anybody still waits for what cannot be written.
+/// Milliseconds between two checks for cancellation while a write is blocked.
 const BETWEEN_LOOKS: u16 = 100;
-/// A pipe that has room at all takes this many bytes without waiting.
+/// A pipe that is writable takes this many bytes without blocking.
 const ATOMIC: usize = 4096;
 /// How long notes wait for a reader before they are dropped.
 const NOTES_WAIT: Duration = Duration::from_secs(1);
-/// The most bytes that are kept back for a reader who stands still.
+/// Most bytes that are buffered for a stalled reader.
 const KEPT_BACK: usize = 1 << 20;
-/// The most bytes of a stream that are held until a command has ended.
+/// Most bytes of a stream that are held until a command has ended.
 const HELD: usize = 256 << 10;
 
 /// Writes to one stream. Clones share it.
@@ -43,25 +44,25 @@ struct Inner {
     way: Way,
     cancel: Cancel,
     client: Client,
-    /// Whether what cannot be written for a moment is dropped.
+    /// Whether notes are dropped if they cannot be written in time.
     drops: AtomicBool,
-    /// Whether the last text was dropped: the next ones do not wait.
+    /// Whether the last note was dropped: the next ones do not wait.
     has_dropped: AtomicBool,
-    /// What is kept back for a reader who stands still; `None` when the writer waits.
+    /// Output buffered for a stalled reader; `None` if writers wait instead.
     kept_back: Mutex<Option<Vec<u8>>>,
-    /// What is held until the command has ended, to go out with its answer; `None` when nothing is.
+    /// Output held until the command has ended, to be sent with its answer; `None` if nothing is held.
     held: Mutex<Option<Vec<u8>>>,
 }
 
-/// How bytes get to a stream without waiting.
+/// How to write to a stream without blocking.
 #[derive(Debug)]
 enum Way {
-    /// Files take bytes at once.
+    /// Files never block.
     File,
-    /// A pipe or terminal, opened a second time so that it does not wait.
+    /// A pipe or terminal, opened a second time as non-blocking.
     Own(File),
     Socket,
-    /// A pipe or terminal that cannot be opened a second time: it is asked whether it has room.
+    /// A pipe or terminal that cannot be opened a second time: polled before each write.
     Asked,
 }
 
@@ -79,7 +80,7 @@ impl Way {
     fn opened_anew(file: &File) -> Self {
         let path = Path::new("/proc/self/fd").join(file.as_raw_fd().to_string());
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        // Not where nobody reads any more, nor where another user made it.
+        // This fails if there is no reader any more, or if another user created the pipe or terminal.
         rustix::fs::open(&path, flags, Mode::empty()).map_or(Self::Asked, |fd| Self::Own(fd.into()))
     }
 }
@@ -111,12 +112,12 @@ impl Sink {
         }
     }
 
-    /// From now on, a bounded amount is held until it is [taken](Self::take_held). Longer output goes to the stream at once, all of it.
+    /// From now on, a bounded amount is held until it is [taken](Self::take_held). If there is more, all of it is written to the stream.
     pub(crate) fn hold(&self) {
         self.held().get_or_insert_default();
     }
 
-    /// What was held; nothing when it was too long.
+    /// The held output; nothing if it was too long.
     pub(crate) fn take_held(&self) -> Vec<u8> {
         self.held().take().unwrap_or_default()
     }
@@ -125,7 +126,7 @@ impl Sink {
         self.inner.held.lock().expect("no panic under this lock")
     }
 
-    /// Holds these bytes if they are to be, and then gives `None`; else what has to be written before them.
+    /// Holds these bytes if possible, and then returns `None`; else returns held bytes that must be written first.
     fn before(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let mut held = self.held();
         match &mut *held {
@@ -142,12 +143,12 @@ impl Sink {
         self.inner.drops.store(true, Ordering::Relaxed);
     }
 
-    /// From now on up to a mebibyte is kept back for a reader who stands still.
+    /// From now on up to a mebibyte is buffered for a stalled reader.
     pub(crate) fn keep_back(&self) {
         self.kept_back().get_or_insert_default();
     }
 
-    /// Writes a note, if somebody reads it soon.
+    /// Writes a note; drops it if it cannot be written soon.
     pub(crate) fn note(&self, text: &[u8]) {
         let Some(mut all) = self.before(text) else { return };
         all.extend_from_slice(text);
@@ -159,13 +160,13 @@ impl Sink {
         self.inner.has_dropped.store(drops && written.is_err(), Ordering::Relaxed);
     }
 
-    /// The same as something to write to. From now on notes are dropped rather than waited for.
+    /// A writer for notes. From now on notes are dropped rather than waited for.
     pub(crate) fn notes(&self, screen: &Screen) -> NoteWriter {
         self.drop_notes();
         NoteWriter { sink: self.clone(), screen: screen.clone() }
     }
 
-    /// Columns and rows of the terminal as it is now, if it is one.
+    /// Current columns and rows of the terminal, if it is one.
     pub(super) fn window(&self) -> Option<(usize, usize)> {
         super::screen::size(&self.inner.file)
     }
@@ -181,7 +182,7 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes some of these bytes as soon as there is space; gives up if the client is gone or the time is over.
+    /// Writes some of these bytes as soon as there is space; fails on cancellation or after the deadline.
     fn write_until(&self, bytes: &[u8], until: Option<Instant>) -> std::io::Result<usize> {
         let mut waiting = None;
         self.inner.client.begins();
@@ -209,7 +210,7 @@ impl Sink {
         }
     }
 
-    /// Waits this many milliseconds for space; returns whether there is some, or nobody reads any more.
+    /// Waits this many milliseconds for space; true if there is some, or if the reader is gone.
     fn until_room(&self, milliseconds: u16) -> bool {
         let file = match &self.inner.way {
             Way::Own(own) => own,
@@ -219,7 +220,7 @@ impl Sink {
         poll(&mut looked, PollTimeout::from(milliseconds)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Writes what was kept back, as far as there is room. The rest stays.
+    /// Writes buffered output as far as there is space. The rest stays.
     fn hand_on(&self, kept_back: &mut Vec<u8>) -> std::io::Result<()> {
         while !kept_back.is_empty() {
             match self.try_write(kept_back) {
@@ -231,14 +232,14 @@ impl Sink {
         Ok(())
     }
 
-    /// Keeps nothing back any more: waits this long for the reader to take what was, and drops the rest.
+    /// Stops buffering: waits this long for the reader to take the buffered output, and drops the rest.
     pub(crate) fn finish(&self, wait: Duration) -> std::io::Result<()> {
         let kept_back = self.kept_back().take();
         kept_back.map_or(Ok(()), |bytes| self.write_all_until(&bytes, Some(Instant::now() + wait)))
     }
 }
 
-/// Writes notes, if somebody reads them soon.
+/// A writer for notes, which are dropped if they cannot be written soon.
 #[derive(Debug)]
 pub(crate) struct NoteWriter {
     sink: Sink,
@@ -274,7 +275,7 @@ impl Write for Sink {
                 kept_back.extend_from_slice(bytes);
                 return Ok(bytes.len());
             }
-            // Too much: the writer waits, first for what came before.
+            // The buffer is full: the writer waits, first for the earlier output.
             let before = std::mem::take(kept_back);
             self.write_all_until(&before, None)?;
         }
@@ -295,14 +296,14 @@ mod tests {
 
     use super::*;
 
-    /// More than any pipe or socket takes at once.
+    /// More than any pipe or socket buffers.
     const MUCH: usize = 4 << 20;
 
     fn file(fd: impl Into<OwnedFd>) -> File {
         fd.into().into()
     }
 
-    /// Each way that does not take all at once, with the end to read from.
+    /// Each way that can block, with the end to read from.
     fn ways() -> Vec<(Sink, File, Cancel)> {
         let made = |way: fn(&File) -> Way, write: File, read: File| {
             let cancel = Cancel::default();

@@ -1,45 +1,45 @@
-//! Lines of text in columns, as wide as the terminal at most.
+//! Lines of text in columns that fit the terminal's width.
 //!
-//! Where there is no room for all, texts that may be are cut short, then columns are given up in the order of their importance, and the
-//! last column that is neither is broken into lines: what a person looks for, such as a reason, is never lost.
+//! If they do not fit, first the texts that may be are cut, then columns are dropped in their given order, and the last remaining column is
+//! wrapped: what a user looks for, such as a reason, is never lost.
 
 use super::escape::escaped;
 use super::fit::{behind, columns, cut, wrap};
 
-/// Columns between two columns.
+/// Spaces between two columns.
 const GAP: usize = 2;
-/// A text is not cut shorter than this as long as a column can be given up instead.
+/// A text is not cut shorter than this as long as a column can be dropped instead.
 const SHORTEST: usize = 20;
-/// The same of a text that is broken into lines.
+/// Minimum width of a wrapped column.
 const NARROWEST: usize = 28;
 
 /// The columns of a table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Columns<'a> {
-    /// The words above them; none for lines of a word and a text.
+    /// The headers; none for lines of a word and a text.
     pub(crate) header: &'a [&'a str],
-    /// Those that a narrow terminal does without, the first of them first.
+    /// Columns that a narrow terminal drops, in this order.
     pub(crate) gives_up: &'a [&'a str],
-    /// Those whose texts may be cut short.
+    /// Columns whose texts may be cut.
     pub(crate) shortens: &'a [&'a str],
 }
 
-/// What becomes of a column.
+/// How a column is fitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// It is as wide as its widest cell.
     Whole,
-    /// Its cells are cut short.
+    /// Its cells are cut.
     Short,
-    /// Its cells are broken into lines.
+    /// Its cells are wrapped.
     Broken,
-    /// It is left out.
+    /// It is dropped.
     Gone,
 }
 
-/// The text of a table; each line has its end. `width` is that of the terminal; without one nothing has to fit.
+/// The text of a table, with line ends. `width` is that of the terminal; without one nothing is fitted.
 pub(crate) fn fitted(spec: &Columns<'_>, rows: Vec<Vec<String>>, width: Option<usize>) -> String {
-    // A line end in a cell would look like another row; a column is as wide as what is seen of its cells.
+    // A line end in a cell would look like another row; widths are those of the escaped cells.
     let cell = |cell: String| escaped(&cell.replace('\n', " "), width.is_some()).into_owned();
     let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(cell).collect()).collect();
     let mut layout = Layout::of(spec, &rows);
@@ -49,22 +49,22 @@ pub(crate) fn fitted(spec: &Columns<'_>, rows: Vec<Vec<String>>, width: Option<u
     let header: Vec<String> = spec.header.iter().map(|word| (*word).to_owned()).collect();
     let head = if header.iter().all(|word| word.trim().is_empty()) { Vec::new() } else { layout.beside(&header) };
     let lines = head.into_iter().chain(rows.iter().flat_map(|row| layout.lines(row, width)));
-    // Names may be longer than the terminal is wide.
+    // Names may be wider than the terminal.
     let fits = |line: String| width.map_or_else(|| vec![line.clone()], |width| behind("", "    ", &line, width));
     lines.flat_map(fits).map(|line| line + "\n").collect()
 }
 
 struct Layout {
-    /// How wide each column is, and what became of it.
+    /// The width and fitting of each column.
     columns: Vec<(usize, Way)>,
-    /// Those without any text below their word.
+    /// Columns without any text below their header.
     empty: Vec<bool>,
     /// The column that does not fit next to the others and is printed below them.
     below: Option<usize>,
 }
 
 impl Layout {
-    /// Each column as wide as its widest cell.
+    /// Starts with each column as wide as its widest cell.
     fn of(spec: &Columns<'_>, rows: &[Vec<String>]) -> Self {
         let count = rows.iter().map(Vec::len).chain([spec.header.len()]).max().unwrap_or(0);
         let filled = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| columns(cell)).max().unwrap_or(0);
@@ -96,7 +96,7 @@ impl Layout {
         self.share(&natural, width);
     }
 
-    /// Columns without a text are the first to go.
+    /// Empty columns are dropped first.
     fn drop_empty(&mut self, width: usize) {
         for at in 0..self.columns.len() {
             if self.empty[at] && self.least() > width {
@@ -124,7 +124,7 @@ impl Layout {
         let beside = self.columns.iter().enumerate().filter(|(at, (_, way))| is_beside(*at, *way)).count();
         let whole: usize = self.columns.iter().filter(|(_, way)| *way == Way::Whole).map(|(width, _)| width).sum();
         let mut room = width.saturating_sub(whole + GAP * beside.saturating_sub(1));
-        // The broken one comes first, but leaves the others what they need.
+        // The wrapped column comes first, but leaves the others their minimum.
         let short = self.columns.iter().filter(|(_, way)| *way == Way::Short);
         let kept: usize = short.map(|(width, _)| *width.min(&SHORTEST)).sum();
         for wanted in [Way::Broken, Way::Short] {
@@ -139,7 +139,7 @@ impl Layout {
         }
     }
 
-    /// A row in lines; the column below the others comes last.
+    /// A row as lines; the column below the others comes last.
     fn lines(&self, row: &[String], width: Option<usize>) -> Vec<String> {
         let mut lines = self.beside(row);
         let below = self.below.and_then(|at| row.get(at)).filter(|cell| !cell.is_empty());

@@ -1,4 +1,4 @@
-//! Handing over to the process that owns the store.
+//! Hands commands over to the process that owns the store.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -14,18 +14,18 @@ use super::short_path;
 use crate::error::{CliError, Done, Result};
 use crate::invocation::Invocation;
 
-/// Connects to the owner of the store in `dir`; `None` when there is none.
+/// Connects to the owner of the store in `dir`; `None` if there is none.
 fn connect(dir: &Path) -> Option<UnixStream> {
     let folder = File::open(dir.join(".pv")).ok()?;
     UnixStream::connect(short_path(&folder)).ok()
 }
 
-/// Whether a command may be done again after the owner ended in the middle of it.
+/// Whether a command may be repeated if the owner ended while running it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// Doing it once more is as good as doing it once.
+    /// Idempotent: may be repeated at any time.
     Always,
-    /// It only reads: as long as nothing was printed.
+    /// Only reads: may be repeated if nothing was printed.
     Unprinted,
     /// It may have changed something.
     Never,
@@ -76,7 +76,7 @@ pub(crate) fn hand_over(
             let error =
                 CliError::new(ErrorKind::Unavailable, "the process that owns the store ended before it answered");
             Err(match repeat {
-                // What was printed is not whole, and nothing was changed.
+                // The output is incomplete, and nothing was changed.
                 Repeat::Always | Repeat::Unprinted => error.hint("repeat the command: its output is incomplete"),
                 Repeat::Never => error.hint("check the current state, then repeat the command").done(Done::NotKnown),
             })
@@ -98,7 +98,7 @@ pub(crate) struct Owner {
 }
 
 impl Owner {
-    /// That of the store in `dir`.
+    /// The owner of the store in `dir`.
     pub(crate) fn of(dir: &Path) -> Self {
         Self { dir: dir.to_owned() }
     }

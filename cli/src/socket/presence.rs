@@ -1,4 +1,4 @@
-//! Whether the store, its lock and its socket are still where an owner found them: people remove and move folders.
+//! Detects whether the store, its lock and its socket are still in place: users remove and move folders.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use repos::Store;
 use rustix::fs::{AtFlags, Stat, fstat, stat, statat};
 use rustix::io::Errno;
 
-/// Names a file for as long as it exists: its device and number.
+/// Identifies a file while it exists: its device and inode number.
 type Identity = (u64, u64);
 
-/// What an owner found when it began.
+/// The identities that an owner found at its start.
 #[derive(Debug)]
 pub(super) struct Presence {
     path: PathBuf,
@@ -19,14 +19,14 @@ pub(super) struct Presence {
     socket: Option<Identity>,
 }
 
-/// What is still there.
+/// What still exists.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// All of it.
+    /// Everything.
     All,
     /// The store without its socket.
     NoSocket,
-    /// Another store or none, or one that another process may own by now: why.
+    /// The folder is gone or another one, or another process may own the store by now; the reason.
     Lost(String),
 }
 
@@ -47,13 +47,13 @@ impl Presence {
         })
     }
 
-    /// Takes the socket that is there now as the right one.
+    /// Records the current socket as the right one.
     pub(super) fn note_socket(&mut self, folder: &File) {
         let found = statat(folder, "socket", AtFlags::SYMLINK_NOFOLLOW);
         self.socket = found.ok().map(|stat| identity(&stat));
     }
 
-    /// Looks. What cannot be looked at is taken to be there: a disk that does not answer comes back.
+    /// Checks. Failed checks count as present: an unresponsive disk may come back.
     pub(super) fn look(&self, folder: &File) -> Found {
         let at = |name: &str| statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| identity(&stat));
         let is_gone = |found: Result<Identity, Errno>, known: Identity| match found {

@@ -1,4 +1,4 @@
-//! Requests and answers: lines of JSON, the first of a connection with streams attached.
+//! Requests and answers: lines of JSON; the first one of a connection can have streams attached.
 
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, IoSlice, IoSliceMut, Read, Write};
@@ -20,11 +20,11 @@ use specs::ErrorKind;
 
 use crate::invocation::{BEGUN, Streams};
 
-/// What is asked of the owner.
+/// A request to the owner.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Request {
-    /// Run this command line. Its streams are attached. `takes_output`: what it prints may come with the answer.
+    /// Run this command line with the attached streams. `takes_output`: its output may be sent with the answer.
     Command {
         argv: Vec<OsString>,
         cwd: PathBuf,
@@ -32,34 +32,35 @@ pub(crate) enum Request {
         #[serde(default)]
         takes_output: bool,
     },
-    /// Make this change happen; what it names is in finished packs. `relied`: those in which the sender may have found some of it.
+    /// Publish this change; everything it references is in finished packs. `relied`: packs in which the sender may have found some of it.
     Publish { change: Change, relied: Vec<PackName> },
 }
 
-/// What the owner answers.
+/// An answer of the owner.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Answer {
     /// The command ended with this exit code.
     Exit(u8),
-    /// The command ended with this exit code; then follow this many bytes for stdout and for stderr.
+    /// The command ended with this exit code; this many bytes for stdout and for stderr follow.
     Printed { exit: u8, stdout: usize, stderr: usize },
-    /// The owner shuts down before the command ran: the caller continues on its own.
+    /// The owner shut down before the command ran: the caller continues on its own.
     GoOn,
     /// The change is durable.
     Published,
-    /// Nobody knows whether the change happened, and why.
+    /// It is unknown whether the change happened; the reason.
     Unsure(String),
-    /// The change did not happen; `race`: another writer was first, so trying again may help; `collected`: garbage collection removed
-    /// data that it builds on, so that data must be written again.
+    /// The change did not happen; `race`: another writer was first, so trying again may help; `collected`: garbage collection removed data
+    /// that it
+    /// needs, so that data must be written again.
     Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },
 }
 
-/// How many streams a command has.
+/// Number of streams of a command.
 const STREAMS: usize = 3;
-/// The most bytes of a request: arguments and environment are bounded by the operating system, changes by what one command changes.
+/// Most bytes of a request. The operating system limits arguments and environment; a change is limited by what one command changes.
 const REQUEST_MAX: usize = 64 << 20;
-/// What every request may have without asking.
+/// Bytes that every request may have without a share of the memory.
 const SMALL: usize = 1 << 16;
 
 fn line_of(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
@@ -68,7 +69,7 @@ fn line_of(message: &impl Serialize) -> std::io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Sends a request, with streams if it has some.
+/// Sends a request, with streams if given.
 pub(crate) fn send_request(stream: &UnixStream, request: &Request, streams: Option<&Streams>) -> std::io::Result<()> {
     let line = line_of(request)?;
     let attached: Vec<_> = streams
@@ -81,12 +82,12 @@ pub(crate) fn send_request(stream: &UnixStream, request: &Request, streams: Opti
         control.push(SendAncillaryMessage::ScmRights(&attached));
     }
     let sent = rustix::net::sendmsg(stream, &[IoSlice::new(&line)], &mut control, SendFlags::NOSIGNAL)?;
-    // The streams travel with the first bytes.
+    // The streams are sent with the first bytes.
     (&*stream).write_all(&line[sent..])
 }
 
-/// Receives a request, and streams if three are attached. All of it has to come `within` this time; what is larger than a small request
-/// needs room in `memory`.
+/// Receives a request, and its streams if three are attached. All of it must arrive `within` this time; a request that is not small needs a
+/// share of `memory`.
 pub(crate) fn receive_request(
     stream: &UnixStream,
     within: Duration,
@@ -118,14 +119,14 @@ pub(crate) fn receive_request(
     Ok((request, streams, share))
 }
 
-/// Has the next read of a connection end at this time.
+/// Sets a deadline for the next read.
 fn wait_until(stream: &UnixStream, deadline: Instant) -> std::io::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
-    // No time at all would mean all the time there is.
+    // Zero would mean no timeout.
     stream.set_read_timeout(Some(left.max(Duration::from_millis(1))))
 }
 
-/// Reads a line, of which the beginning was read, to its end.
+/// Reads the rest of a line.
 fn read_rest(mut stream: &UnixStream, line: &mut Vec<u8>, deadline: Instant, share: &mut Share) -> std::io::Result<()> {
     let mut piece = vec![0; SMALL];
     while line.last() != Some(&b'\n') {
@@ -146,13 +147,13 @@ fn read_rest(mut stream: &UnixStream, line: &mut Vec<u8>, deadline: Instant, sha
     Ok(())
 }
 
-/// Room for requests that are larger than a small one, of all connections together.
+/// A memory limit for large requests, shared by all connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Memory {
     left: Arc<AtomicUsize>,
 }
 
-/// What a request has of it, until it is dropped.
+/// The part of the memory that a request uses, until dropped.
 #[derive(Debug)]
 pub(crate) struct Share {
     memory: Memory,
@@ -191,7 +192,7 @@ pub(crate) fn send_answer(mut stream: &UnixStream, answer: &Answer) -> std::io::
     stream.write_all(&line_of(answer)?)
 }
 
-/// Sends the exit code of a command with what it printed.
+/// Sends the exit code of a command with its output.
 pub(crate) fn send_printed(mut stream: &UnixStream, exit: u8, [stdout, stderr]: &[Vec<u8>; 2]) -> std::io::Result<()> {
     let mut all = line_of(&Answer::Printed { exit, stdout: stdout.len(), stderr: stderr.len() })?;
     all.extend_from_slice(stdout);
@@ -199,22 +200,22 @@ pub(crate) fn send_printed(mut stream: &UnixStream, exit: u8, [stdout, stderr]: 
     stream.write_all(&all)
 }
 
-/// Says that the connection is taken: its request will be answered.
+/// Accepts the request: it will be answered.
 pub(crate) fn send_taken(mut stream: &UnixStream) -> std::io::Result<()> {
     stream.write_all(b"\n")
 }
 
-/// Waits until the connection is taken; false when that will not be, since the owner is shutting down.
+/// Waits until the request is accepted; false if the owner is shutting down.
 pub(crate) fn is_taken(mut stream: &UnixStream) -> bool {
     stream.read_exact(&mut [0]).is_ok()
 }
 
-/// Waits for the answer. An error says also whether the command's streams had got something by then.
+/// Waits for the answer. An error also says whether the command's streams had received output.
 pub(crate) fn receive_answer(stream: &UnixStream) -> Result<Answer, Broken> {
     receive_with_output(stream).map(|(answer, _)| answer)
 }
 
-/// The same with what comes with it for stdout and stderr.
+/// Like [`receive_answer`], with the attached output for stdout and stderr.
 pub(crate) fn receive_with_output(stream: &UnixStream) -> Result<(Answer, [Vec<u8>; 2]), Broken> {
     let mut line = Vec::new();
     let mut from = BufReader::new(stream.take(REQUEST_MAX as u64));
@@ -239,6 +240,6 @@ pub(crate) fn receive_with_output(stream: &UnixStream) -> Result<(Answer, [Vec<u
 /// A connection that ended without an answer.
 #[derive(Debug)]
 pub(crate) struct Broken {
-    /// Whether the command's streams had got something.
+    /// Whether the command's streams had received output.
     pub(crate) has_begun: bool,
 }

@@ -1,9 +1,11 @@
-//! Answering for the store that this process owns.
+//! Answers requests for the store that this process owns.
 //!
-//! One thread listens and looks each second whether the store and its socket are still there; each connection has a thread of its own,
-//! and a command another one that sees when its caller goes away. No client can hold any of this up: a request has to come within a time,
-//! requests share a bound of memory, output is given up when nobody takes it any more, a panic ends one command, and at the end a
-//! command that does not finish is cut off, then left behind.
+//! One thread listens and checks each second whether the store and its socket still exist; each connection has its own thread, and each
+//! command
+//! another one that detects when its caller goes away. No client can block any of this: a request must arrive in time, requests share a
+//! memory
+//! limit, output is dropped if nobody reads it any more, a panic ends only its command, and on shutdown a command that does not finish is
+//! cancelled, then abandoned.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -40,27 +42,26 @@ pub(crate) struct RunFor {
     pub(crate) only_reads: fn(&[OsString]) -> bool,
 }
 
-/// How much of this process clients may have, and for how long.
+/// Limits on resources and time of clients.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// How long a request may take to come.
+    /// How long a request may take to arrive.
     pub(crate) request: Duration,
-    /// Bytes of large requests, all together.
+    /// Total bytes of large requests.
     pub(crate) memory: usize,
-    /// Connections at a time.
+    /// Most simultaneous connections.
     pub(crate) connections: usize,
-    /// How long a command may wait for its caller's streams when this process wants to end, and how long it may take at all then when
-    /// this process has to.
+    /// On shutdown: how long a command may wait for its caller's streams, and, if the shutdown is urgent, how long it may run at all.
     pub(crate) patience: Duration,
-    /// How long a command that was cut off may take to end.
+    /// How long a cancelled command may take to end.
     pub(crate) to_end: Duration,
-    /// Time between two looks at the store's folder.
+    /// Time between two checks of the store's folder.
     pub(crate) look: Duration,
     /// Starts a thread.
     pub(crate) spawn: fn(Work) -> std::io::Result<()>,
 }
 
-/// What a thread does.
+/// The work of a thread.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 impl Default for Limits {
@@ -84,7 +85,7 @@ pub(crate) fn spawn(work: Work) -> std::io::Result<()> {
 
 /// Time limit for sending an answer to a client that does not read.
 const ANSWER_WAIT: Duration = Duration::from_secs(1);
-/// Between two looks at clients that are waited for.
+/// Time between two checks for clients that must end.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
 /// Answers on a store's socket until it [ends](Self::end) or is dropped.
@@ -105,9 +106,9 @@ struct Shared {
     limits: Limits,
     memory: Memory,
     clients: Mutex<Clients>,
-    /// Told when a client is gone.
+    /// Notified when a client is gone.
     left: Condvar,
-    /// Why the store is this process's no more.
+    /// Why this process does not own the store any more.
     lost: watch::Sender<Option<String>>,
 }
 
@@ -115,18 +116,18 @@ struct Shared {
 struct Clients {
     next: u64,
     open: BTreeMap<u64, Connection>,
-    /// Nobody is answered any more who comes now.
+    /// Whether new clients are refused.
     is_closed: bool,
 }
 
 #[derive(Debug)]
 struct Connection {
     stream: Arc<UnixStream>,
-    /// Once its request has come.
+    /// The request, once it has arrived.
     at_work: Option<AtWork>,
 }
 
-/// A request that is being done.
+/// A running request.
 #[derive(Debug, Clone)]
 struct AtWork {
     cancel: Cancel,
@@ -134,15 +135,15 @@ struct AtWork {
     is_cut: Arc<std::sync::atomic::AtomicBool>,
 }
 
-/// Begins to answer for the engine's store, which this process owns.
+/// Starts to answer for the engine's store, which this process owns.
 pub(crate) fn serve(engine: &Arc<Engine>, run_for: RunFor) -> std::io::Result<Serving> {
     serve_within(engine, run_for, Limits::default())
 }
 
-/// The same within these limits.
+/// Like [`serve`], with these limits.
 pub(crate) fn serve_within(engine: &Arc<Engine>, run_for: RunFor, limits: Limits) -> std::io::Result<Serving> {
     let folder = File::open(engine.store().folder())?;
-    // Anyone who owned the store before is gone: this process has the lock.
+    // A previous owner is gone: this process holds the lock.
     let listener = bind(&short_path(&folder))?;
     let presence = Presence::of(engine.store(), &folder)?;
     let shared = Arc::new(Shared {
@@ -163,7 +164,7 @@ pub(crate) fn serve_within(engine: &Arc<Engine>, run_for: RunFor, limits: Limits
     Ok(Serving { shared, waker, listening: Some(listening) })
 }
 
-/// Listens at this path, whatever was there before.
+/// Binds the socket at this path, replacing an existing one.
 fn bind(path: &PathBuf) -> std::io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
@@ -176,28 +177,28 @@ fn bind(path: &PathBuf) -> std::io::Result<UnixListener> {
 }
 
 impl Serving {
-    /// Waits until the store is this process's no more; why.
+    /// Waits until this process does not own the store any more; returns the reason.
     pub(crate) async fn lost(&self) -> String {
         let mut lost = self.shared.lost.subscribe();
         match lost.wait_for(Option::is_some).await.map(|why| why.clone()) {
             Ok(Some(why)) => why,
-            // The sender lives as long as this.
+            // The sender lives as long as `self`.
             _ => std::future::pending().await,
         }
     }
 
-    /// Why the store is this process's no more, if that is so.
+    /// Why this process does not own the store any more, if so.
     pub(crate) fn is_lost(&self) -> Option<String> {
         self.shared.lost.borrow().clone()
     }
 
-    /// Answers nobody who comes from now on, and waits for commands at work. One that does not get on, since its caller does not read or
-    /// write, is cut off; when `is_urgent`, so is every other after a moment. How many are left that did not end even so: these end with
-    /// this process.
+    /// Refuses new clients, and waits for running commands. A command that is blocked because its caller does not read or write is
+    /// cancelled; if
+    /// `is_urgent`, all others are after a moment. Returns how many did not end even then: these end with this process.
     pub(crate) fn end(&mut self, is_urgent: impl Fn() -> bool) -> usize {
         let Some(listening) = self.listening.take() else { return 0 };
         self.shared.close();
-        // The name goes, so that others find nobody; one that is not ours stays.
+        // The listener removes the socket, so that clients find no owner; but not a socket that is not ours.
         self.waker.write_all(b"\n").ok();
         listening.join().ok();
         self.shared.until_left(is_urgent)
@@ -206,7 +207,7 @@ impl Serving {
 
 #[cfg(test)]
 impl Serving {
-    /// How many are being answered.
+    /// The number of clients.
     pub(crate) fn clients(&self) -> usize {
         self.shared.clients().open.len()
     }
@@ -223,7 +224,7 @@ impl Shared {
         self.clients.lock().expect("no panic under this lock")
     }
 
-    /// Takes connections until there are to be no more; sees that the store and its socket stay where they are.
+    /// Accepts connections until closed; checks that the store and its socket stay in place.
     #[expect(clippy::needless_pass_by_value, reason = "the pipe is closed when the listener ends")]
     fn listen(self: &Arc<Self>, mut listener: UnixListener, mut presence: Presence, wake: PipeReader) {
         let mut looked = Instant::now();
@@ -254,19 +255,19 @@ impl Shared {
         }
     }
 
-    /// Takes all connections that wait.
+    /// Accepts all pending connections.
     fn accept(self: &Arc<Self>, listener: &UnixListener) {
         loop {
             match listener.accept() {
                 Ok((stream, _)) => self.take(stream),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-                // Out of descriptors, say: others are being closed meanwhile.
+                // For example, there are no descriptors left: other connections will be closed.
                 Err(_) => return std::thread::sleep(Duration::from_millis(10)),
             }
         }
     }
 
-    /// Has a thread attend to a connection.
+    /// Starts a thread for a connection.
     fn take(self: &Arc<Self>, stream: UnixStream) {
         let Some(uid) = peer(&stream) else { return };
         let stream = Arc::new(stream);
@@ -281,7 +282,7 @@ impl Shared {
         }
     }
 
-    /// Notes a connection; `None` when there are too many. When this process comes to its end the listener is, too.
+    /// Registers a connection; `None` if there are too many. A connection that comes during shutdown is closed.
     fn enter(&self, stream: &Arc<UnixStream>) -> Option<u64> {
         let mut clients = self.clients();
         if clients.open.len() >= self.limits.connections {
@@ -296,7 +297,7 @@ impl Shared {
         Some(number)
     }
 
-    /// Notes that a request has come and is being done; false when this process is at its end.
+    /// Registers that a request has arrived and runs; false during shutdown.
     fn begin(&self, number: u64, at_work: &AtWork) -> bool {
         let mut clients = self.clients();
         let may = !clients.is_closed;
@@ -306,7 +307,7 @@ impl Shared {
         may
     }
 
-    /// Nobody is answered any more whose request has not come.
+    /// Closes all connections whose request has not arrived.
     fn close(&self) {
         let mut clients = self.clients();
         clients.is_closed = true;
@@ -315,7 +316,7 @@ impl Shared {
         }
     }
 
-    /// Waits until all clients are gone, as [`Serving::end`] says.
+    /// Waits until all clients are gone, as [`Serving::end`] describes.
     fn until_left(&self, is_urgent: impl Fn() -> bool) -> usize {
         let Limits { patience, to_end, .. } = self.limits;
         let mut urgent_since = None;
@@ -342,11 +343,11 @@ impl Shared {
         }
     }
 
-    /// Does what a client asks for.
+    /// Serves one connection.
     #[expect(clippy::needless_pass_by_value, reason = "dropping `leave` takes the client off the list")]
     fn attend(self: Arc<Self>, leave: Leave, stream: &Arc<UnixStream>, uid: u32) {
         stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
-        // What does not come whole, in time and within bounds, is not taken: nothing was done, and the sender knows.
+        // A request that is incomplete, late or too large is not accepted: nothing was done, and the sender knows.
         let Ok((request, streams, _share)) = receive_request(stream, self.limits.request, &self.memory) else { return };
         stream.set_read_timeout(None).ok();
         let takes_output = matches!(&request, Request::Command { takes_output: true, .. });
@@ -371,7 +372,7 @@ impl Shared {
             Answer::Exit(exit_code) if takes_output => send_printed(stream, exit_code, &at_work.client.take_kept()),
             answer => send_answer(stream, &answer),
         };
-        // Nobody is there any more, or does not read.
+        // The client may be gone, or not reading.
         sent.ok();
         stream.shutdown(Shutdown::Both).ok();
     }
@@ -405,9 +406,9 @@ impl Shared {
         let is_cut = at.is_cut.load(std::sync::atomic::Ordering::Relaxed);
         match ended {
             Ok(None) => Answer::GoOn,
-            // It was to end because this process does, not because anybody pressed Ctrl-C.
+            // It was cancelled because this process ends, not by its user.
             Ok(Some(1..)) if is_cut && (self.run_for.only_reads)(argv) && !at.client.has_begun() => Answer::GoOn,
-            // What it would have said of itself was not said any more.
+            // Its own message was not printed.
             Ok(Some(1..)) if is_cut => error(
                 "the process that owns the store ended before this command did",
                 Some("repeat the command: its output was not read, or it took too long"),
@@ -422,14 +423,14 @@ impl Shared {
 }
 
 impl AtWork {
-    /// Ends a command that waits for its caller, or takes too long.
+    /// Cancels a command that waits for its caller, or takes too long.
     fn cut_off(&self) {
         self.is_cut.store(true, std::sync::atomic::Ordering::Relaxed);
         self.cancel.ask();
     }
 }
 
-/// Takes a connection off the list when its thread ends, whatever ends it.
+/// Unregisters a connection when its thread ends, for whatever reason.
 struct Leave {
     shared: Arc<Shared>,
     number: u64,
@@ -454,26 +455,26 @@ fn refused(why: &str) -> Answer {
     )
 }
 
-/// Says that a request is not done, before it has been read.
+/// Refuses a request before reading it.
 fn refuse(stream: &UnixStream, why: &str) {
     stream.set_write_timeout(Some(ANSWER_WAIT)).ok();
     send_taken(stream).and_then(|()| send_answer(stream, &refused(why))).ok();
 }
 
-/// What to say of a panic.
+/// The message for a panic.
 fn panicked(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let text = text.unwrap_or("no message");
     format!("the command panicked in the process that owns the store: {text}; it is not known what was done")
 }
 
-/// The user at the other end, if this process answers to that user: its own, and root.
+/// The user at the other end, if it may be answered: this process's user, or root.
 fn peer(stream: &UnixStream) -> Option<u32> {
     let uid = rustix::net::sockopt::socket_peercred(stream).ok()?.uid;
     (uid == rustix::process::getuid() || uid.is_root()).then(|| uid.as_raw())
 }
 
-/// Nothing more is sent after the request, so whatever ends this read ends the connection.
+/// Nothing is sent after the request, so the end of this read means that the connection is closed.
 fn cancel_at_end(mut stream: &UnixStream, cancel: &Cancel) {
     while matches!(stream.read(&mut [0; 64]), Ok(1..)) {}
     cancel.ask();

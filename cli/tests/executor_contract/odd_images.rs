@@ -1,4 +1,4 @@
-//! Images that are not as images usually are: a stage sees of each what `docker run` shows, the first time and after any other stage.
+//! Unusual images: a stage must see in each what `docker run` shows, both at first and after any other stage.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,7 +8,7 @@ use sandbox::{DatumTask, DockerExecutor, Executor, Network, Sandbox, SandboxSpec
 
 use super::{Log, docker, docker_says, sh};
 
-/// A line for each path, with its sort and rights, owner, size and time of change if it is a file, and content; then who one is and where.
+/// Prints a line per path: type and permissions, owner, for files also size, modification time and content; then user and working folder.
 const LOOK: &str = r#"
 for place in / /tmp/ /var/tmp/ /data/; do
     find $place -xdev ! -path '/proc/*' ! -path '/sys/*' ! -type f -exec stat -c '%n %A %u:%g %N' {} +
@@ -19,11 +19,11 @@ echo "id: $(id)"; echo "groups: $(grep Groups /proc/self/status)"; echo "home: $
 echo "umask: $(umask)"; echo "said: $SAID"; (echo x > /tmp/may) 2>/dev/null && echo "tmp can be written"; rm -f /tmp/may
 true"#;
 
-/// Does as much harm as it may; the shell and what it needs stay, or it would do less.
+/// Does as much damage as possible; keeps the shell and what it needs, since without them it could do less.
 const HARM: &str = "for f in /tmp /var/tmp /data /code /srv /odd /home /root /opt; do chmod -R 777 $f; chown -R 7:7 $f; rm -rf $f/* $f/.[a-z]*; \
                     echo x > $f/left; mkdir -p $f/left.d; done 2>/dev/null; echo x >> /etc/passwd; echo x >> /etc/group; exit 0";
 
-/// What these images are, as `docker import` makes them: name, changes of the configuration, and a script that is run in their root.
+/// The images, as `docker import` makes them: name, changes of the configuration, and a script that runs in their root.
 const IMAGES: &[(&str, &[&str], &str)] = &[
     ("code-and-tmp", &["HEALTHCHECK CMD false", "ENV SAID=hello"], "
         mkdir -p code/lib tmp; chmod 1777 tmp; echo 'echo here' > code/main.sh; echo x > code/lib/x; chown 1000:100 code/lib/x
@@ -63,7 +63,7 @@ async fn fresh(executor: &DockerExecutor, spec: &SandboxSpec) -> Sandbox {
     executor.open(spec, &Log::default()).await.unwrap()
 }
 
-/// What a stage sees: in a fresh sandbox, and in the one that it gets after one that did harm.
+/// What a stage sees: in a fresh sandbox, and in one that follows a destructive stage.
 async fn under_pv(executor: &DockerExecutor, image: &str) -> [BTreeSet<String>; 2] {
     let image = executor.resolve_image(image, &|_| {}).await.unwrap();
     let spec = SandboxSpec { image: Some(image.id), network: Network::None, ..SandboxSpec::default() };
@@ -81,7 +81,7 @@ async fn under_pv(executor: &DockerExecutor, image: &str) -> [BTreeSet<String>; 
     [first, second]
 }
 
-/// The places of a sandbox that are its own, and what an image without a `/tmp` gets.
+/// Lines about the sandbox's own paths, and about the `/tmp` that is added to an image without one.
 fn is_own(line: &str, has_tmp: bool) -> bool {
     let own = ["/.pv ", "/pfs ", "/pfs/out "];
     let new = ["/tmp drwxrwxrwt 0:0 ", "/tmp/ drwxrwxrwt 0:0 ", "tmp can be written"];
