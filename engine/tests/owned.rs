@@ -17,7 +17,7 @@ const SPEC: &str = "pipeline: {name: dice}\ntransform: {cmd: [dice]}\ndatum_trie
     input: {union: [{pfs: {repo: in, glob: '/*', name: a}}, {pfs: {repo: in, glob: '/*', name: a}}]}\n";
 const PATHS: [&str; 4] = ["/a", "/b", "/c", "/d"];
 
-/// Pseudo-random numbers (SplitMix64).
+/// Pseudo-random numbers (`SplitMix64`).
 fn next(state: &AtomicU64) -> u64 {
     let mut number = state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
     number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
