@@ -184,8 +184,7 @@ impl Command {
             Self::Verify(args) => args.executes(),
             Self::Bundle(_) => false,
             // It reads the index on disk and the packs in the folder, as every process sees them; while it repairs them, no process may own
-            // the
-            // store.
+            // the store.
             Self::Fsck(_) => false,
             _ => true,
         }

@@ -16,8 +16,7 @@ pub(crate) trait Row: Serialize {
     /// The column headers.
     const HEADER: &'static [&'static str];
     /// The columns that a narrow terminal drops, in this order. A column in neither list is always shown completely; the last such column
-    /// is
-    /// wrapped if necessary.
+    /// is wrapped if necessary.
     const GIVES_UP: &'static [&'static str] = &[];
     /// The columns whose texts may be cut.
     const SHORTENS: &'static [&'static str] = &[];

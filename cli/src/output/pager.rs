@@ -1,9 +1,8 @@
 //! Shows long output on a terminal page by page, as git does.
 //!
 //! `PV_PAGER` names the pager, else `PAGER`; the default is `less`, which exits if everything fits on the screen (`-F`), keeps colours
-//! (`-R`)
-//! and leaves the text on the screen (`-X`). An empty name or `cat` means none. Errors and hints go through it too, which keeps their
-//! order.
+//! (`-R`) and leaves the text on the screen (`-X`). An empty name or `cat` means none. Errors and hints go through it too, which keeps
+//! their order.
 //! The process that prints, possibly the owner of the store, learns the size of the terminal from `PV_PAGED`.
 
 use std::fs::File;

@@ -1,10 +1,8 @@
 //! A stream for results or notes that never blocks this process forever.
 //!
 //! A reader may stall: a pager waits for a key, a terminal is held. A handed-over command must not block the owner that runs it; and a
-//! process
-//! that was told to end must not wait for its own reader either. So all writes are non-blocking: pipes and terminals are opened a second
-//! time
-//! for that (the caller's own descriptor stays unchanged), and while there is no space, cancellation is checked periodically.
+//! process that was told to end must not wait for its own reader either. So all writes are non-blocking: pipes and terminals are opened a
+//! second time for that (the caller's own descriptor stays unchanged), and while there is no space, cancellation is checked periodically.
 
 use std::fs::File;
 use std::io::Write;

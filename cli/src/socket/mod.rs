@@ -2,17 +2,15 @@
 //!
 //! While `pv run` or `pv serve` owns a store, no other process changes its journal or index. A command called meanwhile is handed over: it
 //! sends its arguments, folder, environment and streams, and the owner runs the same code with them. A command that was already running
-//! when
-//! the owner started hands over only its last step, except that a garbage collection starts again in the owner.
+//! when the owner started hands over only its last step, except that a garbage collection starts again in the owner.
 //!
 //! One connection per request, one line of JSON in each direction. When a request has arrived completely, the owner accepts it by sending
-//! an
-//! empty line. Without that line nothing was done and nothing will be, and the caller continues on its own. A space before the answer says
-//! that the command's streams received output, so that it cannot be repeated transparently:
-//! - `{"command": {argv, cwd, env, takes_output}}`, with stdin, stdout and stderr attached → `{"exit": N}`, or `{"printed": {exit, stdout,
-//!   stderr}}` followed by this many bytes for the caller to print (short output of a read-only command: it arrives completely or not at
-//!   all),
-//!   or `"go_on"`: the owner is shutting down, and the caller does the rest. Closing the connection cancels the command.
+//! an empty line. Without that line nothing was done and nothing will be, and the caller continues on its own. A space before the answer
+//! says that the command's streams received output, so that it cannot be repeated transparently:
+//! - `{"command": {argv, cwd, env, takes_output}}`, with stdin, stdout and stderr attached → `{"exit": N}`, or
+//!   `{"printed": {exit, stdout, stderr}}` followed by this many bytes for the caller to print (short output of a read-only command: it
+//!   arrives completely or not at all), or `"go_on"`: the owner is shutting down, and the caller does the rest. Closing the connection
+//!   cancels the command.
 //! - `{"publish": CHANGE}` → `"published"` or `{"error": {kind, message, hint}}`.
 //!
 //! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path

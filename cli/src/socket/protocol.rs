@@ -51,8 +51,7 @@ pub(crate) enum Answer {
     /// It is unknown whether the change happened; the reason.
     Unsure(String),
     /// The change did not happen; `race`: another writer was first, so trying again may help; `collected`: garbage collection removed data
-    /// that it
-    /// needs, so that data must be written again.
+    /// that it needs, so that data must be written again.
     Error { kind: ErrorKind, message: String, hint: Option<String>, race: bool, collected: bool },
 }
 

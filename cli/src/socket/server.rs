@@ -1,11 +1,9 @@
 //! Answers requests for the store that this process owns.
 //!
 //! One thread listens and checks each second whether the store and its socket still exist; each connection has its own thread, and each
-//! command
-//! another one that detects when its caller goes away. No client can block any of this: a request must arrive in time, requests share a
-//! memory
-//! limit, output is dropped if nobody reads it any more, a panic ends only its command, and on shutdown a command that does not finish is
-//! cancelled, then abandoned.
+//! command another one that detects when its caller goes away. No client can block any of this: a request must arrive in time, requests
+//! share a memory limit, output is dropped if nobody reads it any more, a panic ends only its command, and on shutdown a command that does
+//! not finish is cancelled, then abandoned.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -193,8 +191,7 @@ impl Serving {
     }
 
     /// Refuses new clients, and waits for running commands. A command that is blocked because its caller does not read or write is
-    /// cancelled; if
-    /// `is_urgent`, all others are after a moment. Returns how many did not end even then: these end with this process.
+    /// cancelled; if `is_urgent`, all others are after a moment. Returns how many did not end even then: these end with this process.
     pub(crate) fn end(&mut self, is_urgent: impl Fn() -> bool) -> usize {
         let Some(listening) = self.listening.take() else { return 0 };
         self.shared.close();

@@ -51,7 +51,6 @@ pub struct Unpacked {
 ///
 /// A link to a file in the archive becomes a copy of that file; directories exist only through their files. All illegal paths are reported
 /// together, and so are all entries that are not files. If two entries have the same path, the later one wins, as in `tar`.
-/// files, are told at once. Of two entries of one path the later one counts, as when `tar` unpacks them.
 pub fn unpack(store: &Store, source: impl Read, directory: &FilePath, name: &str) -> Result<Unpacked> {
     let mut whole = BufReader::new(Whole { source, hasher: Hasher::default(), bytes: 0 });
     let head = whole.fill_buf().map_err(|error| unreadable(name, error))?;

@@ -32,8 +32,7 @@ pub(crate) struct Board<'a> {
     /// Jobs that were open at the last update.
     open: BTreeSet<JobKey>,
     /// Order of the newest run whose jobs are known, since a job may start and end between two updates; `None` if only jobs that are
-    /// already
-    /// open are shown.
+    /// already open are shown.
     newest: Option<u64>,
     /// Where running jobs are drawn.
     block: Block,

@@ -2,9 +2,8 @@
 //!
 //! A pack is append-only and ends in its own index, so the packs alone tell what a store contains. *Meta* packs hold nodes and documents,
 //! *data* packs hold chunks and logs. [`mod@format`] defines the byte layout, [`codec`] the encoding of one object, [`PackStore`] the
-//! interface to where the files are stored;
-//! [`writer`] fills packs, `copy` copies entries into new ones. A pack whose writer died is readable up to its last complete entry
-//! ([`writer::salvage`]), and one with a damaged index by scanning its entries ([`mod@scan`]).
+//! interface to where the files are stored; [`writer`] fills packs, `copy` copies entries into new ones. A pack whose writer died is
+//! readable up to its last complete entry ([`writer::salvage`]), and one with a damaged index by scanning its entries ([`mod@scan`]).
 //! Not here: which object is in which pack (`index`).
 
 use std::fmt;
