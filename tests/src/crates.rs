@@ -107,7 +107,7 @@ fn words(root: &Path, member: &Path, manifest: &str) -> (BTreeSet<String>, BTree
 }
 
 /// The Rust files at and below a folder, if it is there.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.expect("an entry of a folder").path());
     paths

@@ -1,6 +1,7 @@
 //! What end-to-end tests of the `pv` binary need: a place of their own, and output without what differs from run to run.
 //!
 //! - `crates` whether each crate uses what it declares
+//! - `doors` what the command line may name of what is stored
 //! - `env` a temporary folder with a store, and calls of `pv` in it
 //! - `filters` ids, times and paths become words
 //! - `hints` what `pv` tells people to type
@@ -14,6 +15,7 @@
 //! - `strategies` values for property tests
 
 pub mod crates;
+pub mod doors;
 pub mod env;
 mod filters;
 pub mod hints;

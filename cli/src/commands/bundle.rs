@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use answers::proof::{self, Contents};
-use serde_json::json;
+use answers::proof::{self, BundleView, Contents};
 use specs::Reference;
 
 use super::names::shell_word;
@@ -54,9 +53,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     let (entries, size_bytes) = write(&out, |file| Ok(case.write(store, file)?))?;
     if cx.out().is_json() {
-        return cx.out().json(&json!({
-            "file": args.out, "entries": entries, "size_bytes": size_bytes, "discloses": case.discloses(),
-        }));
+        let (file, discloses) = (args.out.clone(), case.discloses().to_vec());
+        return cx.out().json(&BundleView { discloses, entries, file, size_bytes });
     }
     cx.out().line(args.out.display().to_string())?;
     let size = crate::output::size(size_bytes);

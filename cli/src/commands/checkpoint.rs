@@ -2,16 +2,13 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use repos::Store;
-use repos::log::checkpoint::{Checkpoint, verifier_key};
+use answers::proof::{CheckpointView, Shows, checkpoint};
 use serde_json::json;
-use specs::{Digest, ErrorKind, Reference};
+use specs::{ErrorKind, Reference};
 
 use super::bundle::write;
 use super::names::shell_word;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::known::Standing;
 use crate::output::plural;
@@ -50,53 +47,30 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             "pv checkpoint --accept, if this is right; signing both states would sign two contradicting histories",
         ));
     }
-    let checkpoint = store.checkpoint()?;
-    let text = match (&args.inclusion, args.since) {
-        (Some(reference), _) => inclusion(store, reference, &checkpoint)?,
-        (None, Some(old)) => since(store, old, &checkpoint)?,
-        (None, None) => checkpoint.to_string(),
+    let shows = match (&args.inclusion, args.since) {
+        (Some(reference), _) => Shows::Inclusion(reference),
+        (None, Some(old)) => Shows::Since(old),
+        (None, None) => Shows::State,
     };
+    let signed = CheckpointView { file: args.out.clone(), ..checkpoint(store, shows)? };
     if let Some(out) = &args.out {
         use std::io::Write as _;
         let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", out.display()), &error);
-        write(&cx.path(out), |file| file.write_all(text.as_bytes()).map_err(failed))?;
+        write(&cx.path(out), |file| file.write_all(signed.text.as_bytes()).map_err(failed))?;
     }
     if cx.out().is_json() {
-        let key = store.public_key()?.map(|key| verifier_key(&checkpoint.origin, &key));
-        return cx.out().json(&json!({
-            "store": checkpoint.origin, "records": checkpoint.head.size, "root": checkpoint.head.root,
-            "file": args.out, "text": text, "verifier_key": key,
-        }));
+        return cx.out().json(&signed);
     }
     match &args.out {
-        None => cx.out().bytes(text.as_bytes()),
+        None => cx.out().bytes(signed.text.as_bytes()),
         Some(out) => {
             cx.out().line(out.display().to_string())?;
-            let records = plural(checkpoint.head.size, "record", "records");
+            let records = plural(signed.records, "record", "records");
             cx.notes()
                 .line(format!("{records}; next: pv verify --checkpoint {}", shell_word(&out.display().to_string())));
             Ok(())
         }
     }
-}
-
-/// A C2SP tlog-proof of a commit.
-fn inclusion(store: &Store, reference: &Reference, checkpoint: &Checkpoint) -> Result<String> {
-    let commit = store.resolve(reference)?.id;
-    let found = store.included(&commit, checkpoint.head.size)?;
-    let extra = STANDARD.encode(&found.record);
-    let head = format!("c2sp.org/tlog-proof@v1\nextra {extra}\nindex {}\n", found.index);
-    Ok(format!("{head}{}\n{checkpoint}", lines(&found.path)))
-}
-
-/// The request to a witness: C2SP tlog-witness, `add-checkpoint`.
-fn since(store: &Store, old: u64, checkpoint: &Checkpoint) -> Result<String> {
-    let path = store.consistency(old, checkpoint.head.size)?;
-    Ok(format!("old {old}\n{}\n{checkpoint}", lines(&path)))
-}
-
-fn lines(hashes: &[Digest]) -> String {
-    hashes.iter().map(|hash| STANDARD.encode(hash.as_bytes()) + "\n").collect()
 }
 
 fn accept(cx: &Context, store: &Store) -> Result<()> {

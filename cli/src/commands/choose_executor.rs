@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use engine::executors::{self, Settled};
-use repos::Store;
 use sandbox::PullProgress;
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::executors::executors;
 use crate::output::Progress;

@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use answers::job::job_id;
+use answers::datum::{ResultState, Try};
+use answers::job::{JobRow, job_id};
+use answers::logs::{LogView, log_view, result_of, title_of};
 use engine::Engine;
 use engine::feed::{Feed, Heard, Printed};
 use engine::follow::{Following, Look, Whereabouts, not_running, whereabouts};
-use repos::documents::{ResultDocument, ResultState};
-use repos::{JobRow, Store};
 use specs::Digest;
 
-use super::logs::{end_of, headline, object, print_job, print_result, title_of};
-use crate::context::Context;
+use super::logs::{end_of, headline, print_job, print_result};
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{LogText, count};
 
@@ -157,7 +157,7 @@ impl<'a> Shown<'a> {
 
     /// A datum ended before any of its output was shown.
     fn ended(&mut self, result: &Digest) -> Result<()> {
-        let result: ResultDocument = self.store.document(result)?;
+        let result = result_of(self.store, result)?;
         if self.failed_only && result.state != ResultState::Failed {
             return Ok(());
         }
@@ -203,16 +203,15 @@ impl<'a> Shown<'a> {
     }
 
     /// Prints output of a datum under its headline.
-    fn show(&mut self, open: &Open, bytes: &[u8], skipped: u64, end: Option<&repos::documents::Try>) -> Result<()> {
+    fn show(&mut self, open: &Open, bytes: &[u8], skipped: u64, end: Option<&Try>) -> Result<()> {
         if bytes.is_empty() && skipped == 0 && end.is_none() {
             return Ok(());
         }
         let (datum, number) = (&open.last.datum, open.try_number);
         if self.cx.out().is_json() {
-            let mut object = object(datum, &job_id(&self.job.pipeline, &self.job.run), number, end, bytes);
-            object["ended"] = end.is_some().into();
-            object["skipped_bytes"] = skipped.into();
-            return self.cx.out().json(&object);
+            let view = log_view(datum, &job_id(&self.job.pipeline, &self.job.run), number, end, bytes);
+            let (ended, skipped_bytes) = (Some(end.is_some()), Some(skipped));
+            return self.cx.out().json(&LogView { ended, skipped_bytes, ..view });
         }
         let place = (open.last.number, number);
         if self.under != Some(place) {

@@ -2,16 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use repos::Store;
+use answers::upkeep::report_view;
 use repos::fsck::mirror::Mirror;
 use repos::fsck::repair::{Done, Repair};
 use repos::fsck::{self, Problem, Report};
 use repos::packs::open_url;
 use repos::store::journal_at;
-use serde::Serialize;
-use specs::{Digest, ErrorKind};
+use specs::ErrorKind;
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::{plural, size};
@@ -36,41 +35,6 @@ pub(crate) struct Args {
     from: Option<PathBuf>,
 }
 
-/// One problem.
-#[derive(Serialize)]
-struct ProblemView<'a> {
-    what: String,
-    kind: Option<&'static str>,
-    digest: Option<Digest>,
-    why: &'a str,
-    needed_by: Vec<String>,
-    needed_by_more: u64,
-}
-
-/// What was done about a problem.
-#[derive(Serialize)]
-struct DoneView<'a> {
-    what: String,
-    how: &'a str,
-    healed: bool,
-}
-
-/// What was checked, what is wrong, and what was done about it.
-#[derive(Serialize)]
-struct ReportView<'a> {
-    sound: bool,
-    records: u64,
-    packs: u64,
-    objects: u64,
-    size_bytes: u64,
-    commits: u64,
-    results: u64,
-    files: u64,
-    problems: Vec<ProblemView<'a>>,
-    notes: &'a [String],
-    repaired: Vec<DoneView<'a>>,
-}
-
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mirror = args.from.as_ref().map(|from| open_mirror(cx, from)).transpose()?;
     if args.rebuild_index {
@@ -87,7 +51,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         report = check(cx, &opened(cx)?)?;
     }
     if cx.out().is_json() {
-        cx.out().json(&view(&report, &done))?;
+        cx.out().json(&report_view(&report, &done))?;
     } else {
         print(cx, &report, &done)?;
     }
@@ -139,36 +103,6 @@ fn repair(cx: &Context, mirror: Option<&Mirror>, report: &Report, network: bool)
         repair.done.extend(remade);
     }
     Ok(repair.finish()?)
-}
-
-fn view<'a>(report: &'a Report, done: &'a [Done]) -> ReportView<'a> {
-    let problem = |problem: &'a Problem| {
-        let object = problem.subject.object();
-        ProblemView {
-            what: problem.subject.to_string(),
-            kind: object.map(|(kind, _)| kind.word()),
-            digest: object.map(|(_, digest)| digest),
-            why: &problem.why,
-            needed_by: problem.needed_by.iter().map(ToString::to_string).collect(),
-            needed_by_more: problem.needed_by_more,
-        }
-    };
-    let done_view =
-        |done: &'a Done| DoneView { what: done.subject.to_string(), how: &done.how, healed: done.is_healed };
-    let counts = &report.counts;
-    ReportView {
-        sound: report.problems.is_empty(),
-        records: counts.records,
-        packs: counts.packs,
-        objects: counts.objects,
-        size_bytes: counts.size_bytes,
-        commits: counts.commits,
-        results: counts.results,
-        files: counts.files,
-        problems: report.problems.iter().map(problem).collect(),
-        notes: &report.notes,
-        repaired: done.iter().map(done_view).collect(),
-    }
 }
 
 fn print_problems(cx: &Context, problems: &[Problem]) -> Result<()> {

@@ -1,8 +1,7 @@
 //! `pv gc`
 
+use answers::upkeep::gc_view;
 use repos::gc::{self, Collected, Reason};
-use serde::Serialize;
-use specs::RepoName;
 
 use crate::author;
 use crate::context::Context;
@@ -28,76 +27,6 @@ fn ensure_not_cut_back(cx: &Context) -> Result<()> {
     cx.confirm(&goes, "the journal lacks records: pv fsck --repair --from MIRROR may bring them back")
 }
 
-/// What was deleted for one reason.
-#[derive(Serialize)]
-struct GoneView<'a> {
-    reason: &'static str,
-    repo: Option<&'a RepoName>,
-    objects: u64,
-    size_bytes: u64,
-}
-
-#[derive(Serialize)]
-struct FileView<'a> {
-    commit: &'a str,
-    path: &'a str,
-    size_bytes: u64,
-    held_by: &'a str,
-}
-
-#[derive(Serialize)]
-struct HolderView<'a> {
-    held_by: &'a str,
-    size_bytes: u64,
-}
-
-/// What a collection did, or would do.
-#[derive(Serialize)]
-struct GcView<'a> {
-    dry_run: bool,
-    freed_bytes: u64,
-    /// Garbage in large packs that are not worth copying yet.
-    left_bytes: u64,
-    objects: u64,
-    packs_removed: u64,
-    packs_written: u64,
-    commits_pruned: usize,
-    gone: Vec<GoneView<'a>>,
-    largest: Vec<FileView<'a>>,
-    only: Vec<HolderView<'a>>,
-}
-
-impl<'a> GcView<'a> {
-    fn new(collected: &'a Collected, dry_run: bool) -> Self {
-        let Collected { plan, account, swept } = collected;
-        let gone = account.gone.iter().map(|((reason, repo), amount)| GoneView {
-            reason: reason.word(),
-            repo: repo.as_ref(),
-            objects: amount.objects,
-            size_bytes: amount.size_bytes,
-        });
-        let largest = account.largest.iter().map(|file| FileView {
-            commit: &file.place,
-            path: file.path.as_str(),
-            size_bytes: file.size_bytes,
-            held_by: &file.held_by,
-        });
-        let only = account.only.iter().map(|only| HolderView { held_by: &only.holder, size_bytes: only.size_bytes });
-        Self {
-            dry_run,
-            freed_bytes: swept.bytes_freed,
-            left_bytes: account.left_bytes,
-            objects: swept.objects_removed,
-            packs_removed: swept.packs_removed,
-            packs_written: swept.packs_written,
-            commits_pruned: plan.commits.len(),
-            gone: gone.collect(),
-            largest: largest.collect(),
-            only: only.collect(),
-        }
-    }
-}
-
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     if !args.dry_run {
@@ -116,7 +45,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let collected = gc::collect(store, &by, args.dry_run, &show)?;
     drop(progress);
     if cx.out().is_json() {
-        return cx.out().json(&GcView::new(&collected, args.dry_run));
+        return cx.out().json(&gc_view(&collected, args.dry_run));
     }
     print(cx, &collected, args.dry_run)
 }

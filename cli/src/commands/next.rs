@@ -1,9 +1,8 @@
 //! The suggested next command, if it applies.
 
-use repos::Store;
 use specs::RunId;
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::ShortIds;
 

@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use answers::preview::{Preview, PreviewDatum, pending, proposed};
+use answers::preview::{Preview, PreviewLine, pending, proposed};
 use engine::apply::{self, AppliedState, Request};
-use repos::Store;
 use serde::Serialize;
-use specs::{PipelineName, RunId};
+use specs::PipelineName;
 
 use super::choose_executor::choose_executor;
 use super::pipeline::sources::{Files, warn};
 use crate::author;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{Human, Row, ShortIds, count};
 
@@ -66,11 +65,7 @@ fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
         .map(|line| format!("{} in run {}: {}", line.preview.pipeline, line.short_run, line.preview.why))
         .collect();
     let rows = lines.into_iter().flat_map(|Line { preview, short_run }| {
-        let Preview { pipeline, run: in_run, at_most, datums, .. } = preview;
-        datums.into_iter().map(move |datum| {
-            let (pipeline, short_run) = (pipeline.clone(), short_run.clone());
-            Ok(DatumLine { pipeline, in_run, at_most, short_run, datum })
-        })
+        preview.into_lines().map(move |line| Ok(DatumLine { line, short_run: short_run.clone() }))
     });
     cx.list(None, rows)?;
     if !cx.out().is_json() {
@@ -110,8 +105,8 @@ fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<
 }
 
 #[derive(Serialize)]
+#[serde(transparent)]
 struct Line {
-    #[serde(flatten)]
     preview: Preview,
     #[serde(skip)]
     short_run: String,
@@ -159,16 +154,11 @@ fn about(seconds: f64) -> String {
 }
 
 #[derive(Serialize)]
+#[serde(transparent)]
 struct DatumLine {
-    pipeline: PipelineName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    in_run: Option<RunId>,
-    /// Whether the job waits for an earlier one, which may already execute this datum.
-    at_most: bool,
+    line: PreviewLine,
     #[serde(skip)]
     short_run: String,
-    #[serde(flatten)]
-    datum: PreviewDatum,
 }
 
 impl Row for DatumLine {
@@ -177,18 +167,18 @@ impl Row for DatumLine {
     const SHORTENS: &'static [&'static str] = &["INPUTS"];
 
     fn cells(&self, _: &Human) -> Vec<String> {
-        let inputs = self.datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path));
+        let inputs = self.line.datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path));
         vec![
-            self.pipeline.to_string(),
+            self.line.pipeline.to_string(),
             self.short_run.clone(),
-            self.datum.id.short(8),
-            match (self.datum.executes, self.at_most) {
+            self.line.datum.id.short(8),
+            match (self.line.datum.executes, self.line.at_most) {
                 (true, true) => "run, or cached",
                 (true, false) => "run",
                 (false, _) => "cached",
             }
             .to_owned(),
-            self.datum.why.clone(),
+            self.line.datum.why.clone(),
             inputs.collect::<Vec<_>>().join(" "),
         ]
     }

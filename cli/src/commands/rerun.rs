@@ -1,14 +1,14 @@
 //! `pv verify --rerun`.
 
+use answers::commit::{Certificate, CertificateView, CertifiedStage, Repetition};
+use answers::named::Resolved;
 use answers::proof::{self, Intended, Repeat};
-use repos::Store;
-use repos::documents::{Certificate, CertifiedStage, Repetition};
-use repos::store::Resolved;
+use answers::sorted::Sorted;
 use specs::ErrorKind;
 
 use super::run::limit;
 use crate::author;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::executors::executors;
 use crate::output::plural;
@@ -31,9 +31,7 @@ pub(super) fn run(cx: &Context, store: &Store, (at, subject): (&Resolved, &str),
     let (digest, certificate) = runtime.block_on(proof::rerun(store, at, repeat))?;
     let outcome = certificate.outcome;
     if cx.out().is_json() {
-        let mut fields = serde_json::to_value(&certificate).expect("certificates have a JSON form");
-        fields["id"] = serde_json::json!(digest);
-        cx.out().json(&fields)?;
+        cx.out().json(&Sorted(CertificateView { id: digest, certificate: certificate.clone() }))?;
     } else {
         let word = verdict(&certificate);
         let done = executed(&certificate.stages);

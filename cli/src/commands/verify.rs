@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use answers::proof::{self, Link, Report, Since, State, TrustedKey, Verdict};
-use repos::Store;
+use answers::proof::{self, Link, Report, Since, State, TrustedKey, Verdict, verify_view};
 use repos::keys::PublicKey;
 use repos::log::checkpoint::Checkpoint;
-use serde_json::json;
 use specs::{Digest, ErrorKind, Reference};
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::known::Standing;
 use crate::output::plural;
@@ -139,16 +137,7 @@ fn read_key_file(cx: &Context, file: &Path) -> Result<PublicKey> {
 fn show(cx: &Context, subject: &str, report: &Report, since: Option<&Since>) -> Result<()> {
     let verdict = report.verdict();
     if cx.out().is_json() {
-        let counts: serde_json::Map<_, _> =
-            report.counts.iter().map(|(kind, count)| (kind.word().to_owned(), json!(count))).collect();
-        let mut object = json!({
-            "subject": subject, "verdict": verdict, "checked": counts,
-            "links": report.links, "not_held": report.bad,
-        });
-        if let Some(since) = since {
-            object["since"] = json!({"records": since.records, "entries": since.entries});
-        }
-        cx.out().json(&object)?;
+        cx.out().json(&verify_view(subject, report, since))?;
     } else {
         lines(cx, subject, report)?;
         if let Some(since) = since {

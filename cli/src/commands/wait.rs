@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use answers::named::find_job;
+use answers::job::JobRow;
+use answers::named::{find_job, is_pipelines};
 use engine::{Engine, Phase};
-use repos::{JobRow, Store};
 use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};
 
-use super::logs::is_pipelines;
 use super::run::{Board, judge_jobs, news, print_ended, until};
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::socket;
 

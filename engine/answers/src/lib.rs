@@ -15,9 +15,14 @@
 //! datum    the datums of a job
 //! job      jobs: one in short, all about one
 //! pipeline pipelines: how far each is, what it is made of, its versions
+//! logs     what user code printed
 //! status   the store at a glance, and what needs a person
+//! setting  settings, and secrets by their names
+//! key      the keys that commits are signed with
+//! find     where a content, or a name, is and was
 //! object   one thing, whatever its sort: what a word names first, and what there is to say about it
 //! trace    where a file comes from, and what came of it
+//! image    the images on record, and where each is
 //! metrics  what files say in figures, beside the parameters that they came from
 //! explain  why something ran, or did not
 //! diff     what differs between two commits, and why
@@ -36,7 +41,11 @@ pub mod datum;
 pub mod diff;
 pub mod explain;
 pub mod file;
+pub mod find;
+pub mod image;
 pub mod job;
+pub mod key;
+pub mod logs;
 pub mod metrics;
 pub mod named;
 pub mod object;
@@ -45,10 +54,12 @@ pub mod preview;
 pub mod proof;
 pub mod repo;
 pub mod run;
+pub mod setting;
 pub mod short;
 pub mod sorted;
 pub mod status;
 pub mod tag;
 pub mod trace;
 pub mod trial;
+pub mod upkeep;
 pub mod words;

@@ -74,6 +74,29 @@ pub struct PreviewDatum {
     pub why: String,
 }
 
+/// What would become of a datum, with the job that it is of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PreviewLine {
+    /// The job's pipeline.
+    pub pipeline: PipelineName,
+    /// Its run; absent for one that is not pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_run: Option<RunId>,
+    /// Whether the job waits for an earlier one, which may do what is said of this one.
+    pub at_most: bool,
+    /// The datum.
+    #[serde(flatten)]
+    pub datum: PreviewDatum,
+}
+
+impl Preview {
+    /// Its datums, a line each.
+    pub fn into_lines(self) -> impl Iterator<Item = PreviewLine> {
+        let Self { pipeline, run: in_run, at_most, datums, .. } = self;
+        datums.into_iter().map(move |datum| PreviewLine { pipeline: pipeline.clone(), in_run, at_most, datum })
+    }
+}
+
 /// Why some datums would be executed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewReason {

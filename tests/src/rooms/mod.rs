@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 mod tokens;
 
-pub(crate) use tokens::words_of;
 use tokens::{Named, inherent_impls, paths_in, re_exports};
+pub(crate) use tokens::{paths_of, words_of};
 
 /// The words before the list.
 const WORDS: &str = "from ground to roof";

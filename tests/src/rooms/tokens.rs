@@ -56,6 +56,20 @@ pub(super) fn paths_in(text: &str, own: &[String]) -> Vec<Named> {
     named
 }
 
+/// The paths in a file that begin with the name of another crate, each with its line; groups are taken apart.
+pub(crate) fn paths_of<'a>(text: &'a str, other: &str) -> Vec<(usize, String)> {
+    let tokens: Vec<Token<'a>> = tokens(text);
+    let is_path = |at: usize| {
+        let before = at.checked_sub(1).map(|before| tokens[before].text);
+        tokens[at].text == other && tokens.get(at + 1).is_some_and(|next| next.text == "::") && before != Some("::")
+    };
+    let mut found = Vec::new();
+    for at in (0..tokens.len()).filter(|at| is_path(*at)) {
+        expand(&tokens, at, &[], &mut found);
+    }
+    found.into_iter().map(|one| (one.line, one.path.join("::"))).collect()
+}
+
 /// Each name that a root file re-exports, and the module that it comes from.
 pub(super) fn re_exports(text: &str) -> BTreeMap<String, String> {
     let tokens = tokens(text);

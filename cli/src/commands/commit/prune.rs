@@ -1,15 +1,15 @@
 //! `pv commit prune`
 
+use answers::upkeep::{PruneView, PrunedView, pruned_commits};
 use engine::keep::Prune;
+use repos::RepoError;
 use repos::gc::{self, Plan, Reason, Selection};
-use repos::{RepoError, Store, Timestamp};
-use serde::Serialize;
-use specs::{CommitId, Reference, RepoName};
+use specs::{Reference, RepoName};
 
 use crate::author;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{Human, Row, ShortIds, Since, plural, size};
+use crate::output::{Human, Row, Since, plural, size};
 
 /// Drop the files of old commits; keep ids, trees and lineage
 ///
@@ -30,28 +30,6 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
-/// A commit whose files are dropped.
-#[derive(Serialize)]
-struct PrunedView {
-    repo: RepoName,
-    id: CommitId,
-    /// The id again, under the name that other JSON objects use.
-    commit: CommitId,
-    created_at: Timestamp,
-    message: String,
-    #[serde(skip)]
-    short: String,
-}
-
-/// What a prune did, or would do.
-#[derive(Serialize)]
-struct PruneView<'a> {
-    pruned: bool,
-    commits: &'a [PrunedView],
-    /// The bytes that the next `pv gc` frees.
-    size_bytes: u64,
-}
-
 impl Row for PrunedView {
     const HEADER: &'static [&'static str] = &["COMMIT", "WHEN", "MESSAGE"];
     const SHORTENS: &'static [&'static str] = &["MESSAGE"];
@@ -66,10 +44,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let prune = Prune::of(store, &args.of)?;
     let prune = prune.only(selection(cx, store, args, &args.of.repo)?);
     let first = prune.plan(store)?;
-    let commits = views(store, &first)?;
+    let commits = pruned_commits(store, &first)?;
     let size_bytes = freed(cx, store, &first)?;
     if args.dry_run || commits.is_empty() {
-        return print(cx, &commits, size_bytes, false);
+        return print(cx, commits, size_bytes, false);
     }
     let goes = format!(
         "This drops the files of {} ({}).",
@@ -78,7 +56,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     );
     cx.confirm(&goes, "nothing was pruned")?;
     let done = prune.commit(store, &author::by(cx, None))?;
-    print(cx, &views(store, &done)?, size_bytes, true)
+    print(cx, pruned_commits(store, &done)?, size_bytes, true)
 }
 
 fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Result<Selection> {
@@ -98,17 +76,6 @@ fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Resul
     Ok(Selection::Under(store.resolve(&reference)?.id))
 }
 
-fn views(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
-    let mut views = Vec::new();
-    for id in plan.commits.keys() {
-        let commit = store.commit(id)?;
-        let (repo, message, created_at) = (commit.repo, commit.message, commit.created_at);
-        views.push(PrunedView { repo, id: *id, commit: *id, created_at, message, short: store.short_commit(id)? });
-    }
-    views.sort_by_key(|view| std::cmp::Reverse(view.created_at));
-    Ok(views)
-}
-
 /// The bytes that the next collection frees because of this plan.
 fn freed(cx: &Context, store: &Store, plan: &Plan) -> Result<u64, RepoError> {
     let progress = cx.progress("prune");
@@ -117,7 +84,7 @@ fn freed(cx: &Context, store: &Store, plan: &Plan) -> Result<u64, RepoError> {
     Ok(pruned.map(|(_, amount)| amount.size_bytes).sum())
 }
 
-fn print(cx: &Context, commits: &[PrunedView], size_bytes: u64, pruned: bool) -> Result<()> {
+fn print(cx: &Context, commits: Vec<PrunedView>, size_bytes: u64, pruned: bool) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&PruneView { pruned, commits, size_bytes });
     }

@@ -1,6 +1,8 @@
 //! `pv config get`
 
-use super::settings::{Key, SettingView};
+use answers::setting::setting_view;
+
+use super::settings::Key;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -12,6 +14,6 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let view = SettingView::new(cx.store()?, args.key.0)?;
-    if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(view.value()) }
+    let view = setting_view(cx.store()?, args.key.0)?;
+    if cx.out().is_json() { cx.out().json(&view) } else { cx.out().line(view.value.as_deref().unwrap_or_default()) }
 }

@@ -1,8 +1,7 @@
 //! `pv config list`
 
-use repos::settings;
+use answers::setting::settings;
 
-use super::settings::SettingView;
 use crate::context::Context;
 use crate::error::Result;
 
@@ -11,6 +10,5 @@ use crate::error::Result;
 pub(crate) struct Args {}
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
-    let store = cx.store()?;
-    cx.list(None, settings::ALL.iter().map(|setting| SettingView::new(store, setting)))
+    cx.list(None, settings(cx.store()?).map(|setting| Ok(setting?)))
 }

@@ -2,9 +2,8 @@
 
 use std::str::FromStr;
 
-use repos::Store;
-use repos::settings::{self, AnySetting, NoSetting, Source};
-use serde::Serialize;
+use answers::setting::{NoSetting, SettingView, Source};
+use repos::settings::{self, AnySetting};
 
 use crate::error::Result;
 use crate::output::{Human, Row};
@@ -20,25 +19,6 @@ impl FromStr for Key {
     }
 }
 
-/// A setting with its value.
-#[derive(Serialize)]
-pub(super) struct SettingView {
-    key: &'static str,
-    value: Option<String>,
-    source: Source,
-}
-
-impl SettingView {
-    pub(super) fn new(store: &Store, setting: &'static AnySetting) -> Result<Self> {
-        let (text, source) = store.setting_text(setting)?;
-        Ok(Self { key: setting.name, value: Some(text).filter(|text| !text.is_empty()), source })
-    }
-
-    pub(super) fn value(&self) -> &str {
-        self.value.as_deref().unwrap_or_default()
-    }
-}
-
 impl Row for SettingView {
     const HEADER: &'static [&'static str] = &["SETTING", "VALUE", "SOURCE"];
     const GIVES_UP: &'static [&'static str] = &["SOURCE"];
@@ -47,6 +27,6 @@ impl Row for SettingView {
             Source::Default => "default",
             Source::Store => "store",
         };
-        vec![self.key.to_owned(), self.value().to_owned(), source.to_owned()]
+        vec![self.key.to_owned(), self.value.clone().unwrap_or_default(), source.to_owned()]
     }
 }

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use answers::diff::{Decision, Flips, Record, Verdict, flips};
+use answers::diff::{Decision, Flips, Record, Sides, Verdict, flips};
 use compare::CellChange;
 use specs::ErrorKind;
 
 use super::page::Page;
-use super::sides::Sides;
 use super::{Args, listing, misspelt, why};
 use crate::error::{CliError, Result};
 use crate::output::count;

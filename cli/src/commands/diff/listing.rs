@@ -3,19 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use answers::diff::{Change, Counts, Entry, Named, compare_files};
-use answers::file::FileView;
+use answers::diff::{Change, Counts, DiffView, Entry, Named, Sides, compare_files};
 use compare::{Compared, Detail, KeyUse, Options};
-use repos::Store;
-use serde::Serialize;
 use specs::FilePath;
 
 use super::Args;
 use super::detail;
 use super::misspelt::KeySeen;
 use super::page::{Block, Page};
-use super::sides::Sides;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{count, plural, size};
 
@@ -28,20 +24,6 @@ const COMPARED: usize = 20;
 const ALL: usize = 1_000_000;
 /// Directories of a summary.
 const DIRECTORIES: usize = 40;
-
-/// One line of `--json`.
-#[derive(Serialize)]
-struct View {
-    path: FilePath,
-    change: Change,
-    old: Option<FileView>,
-    new: Option<FileView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<Detail>,
-    /// Where the difference image was written.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    picture: Option<PathBuf>,
-}
 
 /// What was printed.
 #[derive(Default)]
@@ -76,7 +58,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
         }
         if args.name_only {
             if is_json {
-                page.cx.out().json(&View::new(entry, None, None))?;
+                page.cx.out().json(&DiffView::new(entry, None, None))?;
             } else {
                 page.cx.out().line(entry.path.as_str())?;
             }
@@ -95,7 +77,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
         key.add(found.as_mut().and_then(|found| found.key_use.take()));
         if is_json {
             let (detail, picture) = found.map_or((None, None), |found| (Some(found.detail), found.picture));
-            page.cx.out().json(&View::new(entry, detail, picture))?;
+            page.cx.out().json(&DiffView::new(entry, detail, picture))?;
         } else {
             print_entry(page, args, &entry, found)?;
         }
@@ -122,13 +104,6 @@ pub(super) fn counted(counts: &Counts) -> String {
         size(counts.old_bytes),
         size(counts.new_bytes)
     )
-}
-
-impl View {
-    fn new(entry: Entry, detail: Option<Detail>, picture: Option<PathBuf>) -> Self {
-        let view = |named: Option<Named>| named.map(|named| FileView::new(named.path, named.file));
-        Self { path: entry.path, change: entry.change, old: view(entry.old), new: view(entry.new), detail, picture }
-    }
 }
 
 fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<Content>) -> Result<()> {

@@ -12,6 +12,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use answers::diff::Sides;
 use answers::named::find_version;
 use answers::pipeline::differences;
 use specs::{Glob, ReferenceError, RunRef, Source};
@@ -26,11 +27,9 @@ mod listing;
 mod misspelt;
 pub(super) mod page;
 mod runs;
-mod sides;
 mod why;
 
 use page::Page;
-use sides::Sides;
 
 /// Compare two commits, or a commit with its parent
 ///

@@ -1,15 +1,13 @@
 //! Why two outputs differ: a few lines above the listing, or in full.
 
-use answers::diff::{Entry, Ran, SourceCause, StageCause, Why, compare_files, why};
+use answers::diff::{Entry, Ran, Sides, SourceCause, StageCause, Why, compare_files, why};
 use answers::explain::FieldChange;
 use compare::Options;
-use repos::Store;
 use specs::{CommitId, PipelineName};
 
 use super::page::{Block, Page};
-use super::sides::Sides;
 use super::{Args, detail, listing};
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count, plural};
 
@@ -80,7 +78,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
     page.title(&sides.title)?;
     for cause in &why.sources {
         page.heading(&source_title(store, cause)?)?;
-        let sides = Sides::of_commits(store, cause.old, cause.new, String::new())?;
+        let sides = Sides::of_commits(store, cause.old, cause.new)?;
         let listed = listing::print(&page, args, store, &sides)?;
         page.line(&listing::counted(&listed.counts))?;
     }
@@ -92,7 +90,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
         });
         page.blocks(&[Block::Table(&["FIELD", "OLD", "NEW"], rows.collect())])?;
         if let Some((old, new)) = cause.code {
-            listing::print(&page, args, store, &Sides::of_trees(old, new, String::new()))?;
+            listing::print(&page, args, store, &Sides::of_trees(old, new))?;
         }
     }
     if why.is_empty() {
@@ -159,7 +157,7 @@ fn entry_words(store: &Store, cause: &SourceCause, entry: &Entry, reasons: Reaso
     let path = entry.path.as_str().trim_start_matches('/');
     let is_small =
         |entry: &Entry| [&entry.old, &entry.new].into_iter().flatten().all(|named| named.file.size <= COMPARED);
-    let sides = Sides::of_commits(store, cause.old, cause.new, String::new())?;
+    let sides = Sides::of_commits(store, cause.old, cause.new)?;
     match entry.other_bytes() {
         Some((old, new)) if is_small(entry) && sides.are_readable(store)? => {
             let compared = compare_files(store, old, new, &Options::default())?;

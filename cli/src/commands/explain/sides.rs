@@ -3,11 +3,10 @@
 use answers::explain::{Compared, DatumExplained, DatumSide, Differences, FieldChange};
 use answers::job::JobView;
 use answers::trace::Brought;
-use repos::Store;
 
 use super::print::short_job;
 use crate::commands::views::first_line;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::{Human, ShortIds};
 

@@ -1,10 +1,11 @@
 //! `pv image load`
 
+use answers::image::{images_named, saved_images};
 use sandbox::SameImage;
 use serde_json::json;
 use specs::ErrorKind;
 
-use super::recorded::{self, words};
+use super::words;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors::executors;
@@ -22,9 +23,9 @@ pub(crate) struct Args {
 pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let docker = executors(cx, store)?.docker;
-    let saved = recorded::saved(store);
+    let saved = saved_images(store);
     let mut done = 0;
-    for image in recorded::named(store, &args.what, true)? {
+    for image in images_named(store, &args.what, true)? {
         let stamp = image.stamp;
         let Some(archive) = saved.find(&stamp.digest)? else {
             if args.what.is_empty() {

@@ -1,15 +1,21 @@
 //! `pv image`: the images in which pipelines ran, saved in the store's folder.
 //!
-//! - `recorded` which images the store's records name, and how the user selects some of them
 //! - `list` `save` `load`
 
 mod list;
 mod load;
-mod recorded;
 mod save;
+
+use answers::image::ImageStamp;
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::output::short_digest;
+
+/// `threat:1   1c9e77ab`
+fn words(image: &ImageStamp) -> String {
+    format!("{}   {}", image.reference, short_digest(&image.digest))
+}
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {

@@ -1,10 +1,11 @@
 //! `pv image save`
 
+use answers::image::{SavedView, images_named, saved_images};
 use sandbox::SameImage;
 use serde_json::json;
 use specs::ErrorKind;
 
-use super::recorded::{self, words};
+use super::words;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors::executors;
@@ -26,13 +27,13 @@ pub(crate) struct Args {
 
 pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let images = recorded::named(store, &args.what, args.all)?;
+    let images = images_named(store, &args.what, args.all)?;
     if images.is_empty() {
         let error = CliError::new(ErrorKind::NotFound, "no image is recorded for these");
         return Err(error.hint("pv image list; the process executor uses no images"));
     }
     let docker = executors(cx, store)?.docker;
-    let saved = recorded::saved(store);
+    let saved = saved_images(store);
     for image in images {
         let stamp = image.stamp;
         let known = saved.find(&stamp.digest)?;
@@ -48,7 +49,7 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
         let line = format!("{told}   {}   {}   images/{}.tar.zst", words(&stamp), size(kept.size_bytes), kept.archive);
         if cx.out().is_json() {
             cx.out().json(&json!({
-                "digest": stamp.digest, "reference": stamp.reference, "new": is_new, "saved": recorded::archive(&kept),
+                "digest": stamp.digest, "reference": stamp.reference, "new": is_new, "saved": SavedView::from(&kept),
             }))?;
         } else {
             cx.out().line(line)?;

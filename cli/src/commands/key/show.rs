@@ -1,9 +1,6 @@
 //! `pv key show`
 
-use repos::log::checkpoint::verifier_key;
-use repos::{KeyRow, Timestamp};
-use serde::Serialize;
-use specs::Digest;
+use answers::key::{keys, own_key};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -16,59 +13,25 @@ use crate::error::{CliError, Result};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {}
 
-/// A key as programs read it.
-#[derive(Serialize)]
-struct KeyView {
-    fingerprint: Digest,
-    public_key: String,
-    /// The form that readers of signed notes take.
-    verifier_key: String,
-    /// Whether it is the one of this place.
-    own: bool,
-    since: Timestamp,
-    replaced_at: Option<Timestamp>,
-    previous: Option<Digest>,
-    /// Whether it counts: the store's first key, or one that a key that counts vouches for.
-    vouched: bool,
-}
-
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     let store = cx.store()?;
-    let own = store.public_key()?;
-    let fingerprint = own.as_ref().map(repos::keys::PublicKey::fingerprint);
-    let id = store.id()?;
-    let mut keys = store.signing_keys()?;
-    keys.sort_by_key(|(_, row)| row.at);
+    let keys = keys(store)?;
     if cx.out().is_json() {
-        return keys.into_iter().try_for_each(|(name, row)| {
-            let KeyRow { public_key, previous, at, replaced_at, vouched, .. } = row;
-            let (verifier_key, public_key) = (verifier_key(&id, &public_key), public_key.to_pem());
-            let own = Some(name) == fingerprint;
-            cx.out().json(&KeyView {
-                fingerprint: name,
-                public_key,
-                verifier_key,
-                own,
-                since: at,
-                replaced_at,
-                previous,
-                vouched,
-            })
-        });
+        return keys.iter().try_for_each(|key| cx.out().json(key));
     }
-    let human = cx.human();
+    let (human, own) = (cx.human(), own_key(store)?);
     if let Some(own) = &own {
-        cx.notes().line(format!("for signed notes   {}", verifier_key(&id, own)));
+        cx.notes().line(format!("for signed notes   {}", own.verifier_key));
     }
-    for (name, row) in &keys {
-        let until = row.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
-        let here = if Some(*name) == fingerprint { "   on this machine" } else { "" };
-        let doubt = if row.vouched { "" } else { "   not trusted: pv key trust" };
-        cx.notes().line(format!("key {name}   since {}{until}{here}{doubt}", human.local(row.at)));
+    for key in &keys {
+        let until = key.replaced_at.map(|at| format!("   replaced {}", human.local(at))).unwrap_or_default();
+        let here = if key.own { "   on this machine" } else { "" };
+        let doubt = if key.vouched { "" } else { "   not trusted: pv key trust" };
+        cx.notes().line(format!("key {}   since {}{until}{here}{doubt}", key.fingerprint, human.local(key.since)));
     }
     let Some(own) = own else {
         let hint = "the next commit made here creates one";
         return Err(CliError::new(specs::ErrorKind::NotFound, "this store has no key here yet").hint(hint));
     };
-    cx.out().bytes(own.to_pem().as_bytes())
+    cx.out().bytes(own.pem.as_bytes())
 }

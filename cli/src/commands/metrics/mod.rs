@@ -4,8 +4,7 @@
 //! - `sides` the metrics of two sides, printed at the end of `pv try`
 
 use answers::metrics::{self, Question, Scope};
-use repos::store::Resolved;
-use serde::Serialize;
+use answers::named::Resolved;
 use specs::Reference;
 
 use crate::context::Context;
@@ -67,15 +66,6 @@ impl Args {
     }
 }
 
-/// A row for programs, with its full address, so that each line is self-contained.
-#[derive(Serialize)]
-struct RowView<'a> {
-    #[serde(flatten)]
-    row: &'a metrics::Row,
-    /// Parameters that are columns, in order.
-    by: &'a [String],
-}
-
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let places: Vec<Resolved> = args.places.iter().map(|place| store.resolve(place)).collect::<Result<_, _>>()?;
@@ -89,7 +79,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     };
     let table = metrics::metrics(store, &question)?;
     if cx.out().is_json() {
-        table.rows.iter().try_for_each(|row| cx.out().json(&RowView { row, by: &table.parameters }))?;
+        table.lines().try_for_each(|line| cx.out().json(&line))?;
     } else if args.csv {
         cx.out().text(print::csv(&table))?;
     } else {

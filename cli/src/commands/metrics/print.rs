@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use answers::metrics::{Goal, Metric, Row, Table};
-use repos::Store;
 use serde_json::Value;
 
 use crate::commands::diff::page::escaped;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::ShortIds;
 use crate::output::number::number;

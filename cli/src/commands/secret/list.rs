@@ -1,8 +1,7 @@
 //! `pv secret list`
 
-use engine::secrets;
-use serde::Serialize;
-use specs::{SecretKey, SecretName};
+use answers::setting::{SecretView, secrets};
+use specs::SecretKey;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -11,12 +10,6 @@ use crate::output::{Human, Row};
 /// List secrets and their keys; never shows values
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args;
-
-#[derive(Serialize)]
-struct SecretView {
-    name: SecretName,
-    keys: Vec<SecretKey>,
-}
 
 impl Row for SecretView {
     const HEADER: &'static [&'static str] = &["SECRET", "KEYS"];
@@ -28,6 +21,5 @@ impl Row for SecretView {
 }
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
-    let secrets = secrets::list(cx.store()?)?;
-    cx.list(None, secrets.into_iter().map(|(name, keys)| Ok(SecretView { name, keys })))
+    cx.list(None, secrets(cx.store()?)?.into_iter().map(Ok))
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use repos::Store;
-use repos::documents::CodeStamp;
+use answers::pipeline::CodeStamp;
 use specs::{CommitId, Digest, FilePath, RepoName, RunId};
 
+use crate::context::Store;
 use crate::error::Result;
 use crate::output::{ShortIds, short_digest, size};
 

@@ -1,12 +1,11 @@
 //! The result of a trial, compared with the present outputs.
 
 use answers::trial::{Compared, TrialView, TriedDatum, TriedJobView, TriedPath, Verdict};
-use repos::Store;
 use specs::PipelineName;
 
 use crate::commands::jobs::paint_state;
 use crate::commands::metrics::sides;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::Result;
 use crate::output::{ShortIds, count, duration, plural, size};
 

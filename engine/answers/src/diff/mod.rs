@@ -10,9 +10,13 @@
 mod content;
 mod entries;
 mod flips;
+mod listing;
+mod sides;
 mod why;
 
 pub use content::{Named, compare_files};
 pub use entries::{Change, Counts, Entries, Entry, entries};
 pub use flips::{Decision, Flips, Move, Record, Seen, Verdict, flips};
+pub use listing::{DiffView, RepoDiff, diff_of_runs, two_runs};
+pub use sides::Sides;
 pub use why::{Ran, SourceCause, StageCause, Why, why};

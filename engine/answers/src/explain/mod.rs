@@ -15,6 +15,7 @@ mod pairs;
 mod pipeline;
 mod recipes;
 mod sides;
+mod subject;
 
 pub use datum::{DatumExplained, Earlier, explain_datum};
 pub use job::{InputChange, JobExplained, explain_job};
@@ -23,3 +24,4 @@ pub use pipeline::{InputExplained, PipelineExplained, explain_pipeline};
 pub(crate) use recipes::changes_of_recipe;
 pub(crate) use sides::transform_changes;
 pub use sides::{Differences, FieldChange};
+pub use subject::{Subject, one_job, subject};

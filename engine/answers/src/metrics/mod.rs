@@ -106,6 +106,23 @@ pub struct Row {
     pub best: Vec<String>,
 }
 
+/// A row as programs read it: with the full address, so that each line is self-contained.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct RowView<'a> {
+    /// The row.
+    #[serde(flatten)]
+    pub row: &'a Row,
+    /// Parameters that are columns, in their order.
+    pub by: &'a [String],
+}
+
+impl Table {
+    /// The rows as programs read them.
+    pub fn lines(&self) -> impl Iterator<Item = RowView<'_>> {
+        self.rows.iter().map(|row| RowView { row, by: &self.parameters })
+    }
+}
+
 /// Answers a question. `Usage` for a parameter or metric that no row has, `NotFound` if no file has figures.
 pub fn metrics(store: &Store, question: &Question<'_>) -> Result<Table> {
     let (files, mut notes) = rows::rows(store, question)?;

@@ -46,3 +46,11 @@ pub fn find_job(store: &Store, job: &JobRef) -> Result<JobRow> {
         }
     }
 }
+
+/// Whether a reference to a job names a pipeline that there is.
+pub fn is_pipelines(store: &Store, job: &JobRef) -> Result<bool> {
+    match job {
+        JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. } => Ok(store.find_pipeline(name)?.is_some()),
+        JobRef::Run(_) => Ok(false),
+    }
+}

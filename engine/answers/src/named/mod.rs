@@ -5,6 +5,9 @@
 //!
 //! Not here: references to commits (`Store::resolve`), to datums (`datum`).
 
+use engine::EngineError;
+use specs::ReferenceError;
+
 mod ids;
 mod jobs;
 
@@ -12,4 +15,9 @@ pub use ids::{Files, Named, VersionOf, files_of, find_files, find_id, find_versi
 pub use repos::object::Kind;
 pub use repos::store::Resolved;
 
-pub use jobs::{find_job, find_jobs};
+pub use jobs::{find_job, find_jobs, is_pipelines};
+
+/// A text that is not the reference it is meant to be.
+pub(crate) fn not_a_reference(error: ReferenceError) -> EngineError {
+    EngineError::Usage { what: error.to_string(), hint: error.hint() }
+}

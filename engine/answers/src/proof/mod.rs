@@ -15,6 +15,7 @@ mod evidence;
 mod rerun;
 mod statement;
 mod verify;
+mod views;
 
 use repos::Store;
 
@@ -26,6 +27,7 @@ pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE, authenticated};
 pub use rerun::{Intended, Repeat, rerun};
 pub use statement::{COMMIT_PREDICATE, Descriptor, JOB_BUILD_TYPE, SLSA_PREDICATE, Statement, statements};
 pub use verify::{Link, LinkKind, Report, Since, State, TrustedKey, Verdict, verify, verify_checkpoint};
+pub use views::{BundleView, CheckpointView, Shows, SinceView, VerifyView, checkpoint, verify_view};
 
 /// All statements about a trace, signed with the key of this place.
 pub fn envelopes(store: &Store, trace: &Trace) -> Result<Vec<Envelope>> {

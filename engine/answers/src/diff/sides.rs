@@ -1,27 +1,32 @@
 //! The two sides that are compared.
 
-use answers::diff::{Entries, Entry, Named, entries};
-use answers::named::{Files, find_files, find_version};
+use engine::{EngineError, Result};
 use repos::files::{self, Matching};
 use repos::store::Resolved;
 use repos::tree::Tree;
 use repos::{RepoError, Store};
 use specs::{CommitId, FilePath, Glob, Source};
 
-use crate::error::{CliError, Result};
-use crate::output::ShortIds;
+use super::{Entries, Entry, Named, entries};
+use crate::named::{Files, find_files, find_version};
+use crate::short::ShortIds;
 
 /// Two trees, and which part of them is compared.
-pub(super) struct Sides {
-    pub(super) older: Tree,
-    pub(super) newer: Tree,
-    /// The commits, if the sides are commits.
-    pub(super) old: Option<CommitId>,
-    pub(super) new: Option<CommitId>,
+#[derive(Debug)]
+pub struct Sides {
+    /// The older one.
+    pub older: Tree,
+    /// The newer one.
+    pub newer: Tree,
+    /// The older commit, where there is one.
+    pub old: Option<CommitId>,
+    /// The newer commit, where there is one.
+    pub new: Option<CommitId>,
     what: Compared,
     /// Restricts the comparison to matching paths.
     matching: Option<Glob>,
-    pub(super) title: String,
+    /// Which two they are: `images@77ab01c2 → images@3fa9c1d2`.
+    pub title: String,
 }
 
 /// One side: its files, and the path at and below which they are compared.
@@ -32,6 +37,7 @@ struct Side {
     place: String,
 }
 
+#[derive(Debug)]
 enum Compared {
     /// The content at and below a path.
     Below(FilePath),
@@ -41,11 +47,11 @@ enum Compared {
 
 impl Sides {
     /// Without a second side, a reference's parent commit is compared with the reference itself.
-    pub(super) fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
+    pub fn find(store: &Store, first: &Source, second: Option<&Source>) -> Result<Self> {
         let Some(second) = second else {
             let Files::Commit(at) = find_files(store, first)? else {
                 let message = format!("`{first}` is not a commit: it needs a second side");
-                return Err(CliError::usage(message, format!("pv diff {first} OTHER")));
+                return Err(EngineError::Usage { what: message, hint: Some(format!("pv diff {first} OTHER")) });
             };
             return Self::of_commit(store, *at);
         };
@@ -83,30 +89,26 @@ impl Sides {
     }
 
     /// Compares two whole trees.
-    pub(super) fn of_trees(older: Tree, newer: Tree, title: String) -> Self {
+    pub fn of_trees(older: Tree, newer: Tree) -> Self {
+        let title = String::new();
         Self { older, newer, old: None, new: None, what: Compared::Below(FilePath::root()), matching: None, title }
     }
 
     /// Two commits of one repository; if one is missing, the files of the other.
-    pub(super) fn of_commits(
-        store: &Store,
-        old: Option<CommitId>,
-        new: Option<CommitId>,
-        title: String,
-    ) -> Result<Self> {
+    pub fn of_commits(store: &Store, old: Option<CommitId>, new: Option<CommitId>) -> Result<Self> {
         let tree = |id: Option<CommitId>| -> Result<Tree> {
             Ok(id.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree)))
         };
-        Ok(Self { old, new, ..Self::of_trees(tree(old)?, tree(new)?, title) })
+        Ok(Self { old, new, ..Self::of_trees(tree(old)?, tree(new)?) })
     }
 
     /// Restricts the comparison to matching paths.
-    pub(super) fn matching(self, matching: Option<Glob>) -> Self {
+    pub fn matching(self, matching: Option<Glob>) -> Self {
         Self { matching, ..self }
     }
 
     /// The differences.
-    pub(super) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
+    pub fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
         let all = self.all_entries(store)?;
         let Some(glob) = &self.matching else { return Ok(all) };
         let mut matching = Matching::new(glob);
@@ -127,7 +129,7 @@ impl Sides {
     }
 
     /// The path at and below which the sides are compared; `None` for two files.
-    pub(super) fn path(&self) -> Option<&FilePath> {
+    pub fn path(&self) -> Option<&FilePath> {
         match &self.what {
             Compared::Below(path) => Some(path),
             Compared::Files(_) => None,
@@ -135,7 +137,7 @@ impl Sides {
     }
 
     /// Whether the files of both sides exist (are not pruned).
-    pub(super) fn are_readable(&self, store: &Store) -> Result<bool> {
+    pub fn are_readable(&self, store: &Store) -> Result<bool> {
         for id in [self.old, self.new].into_iter().flatten() {
             if store.is_pruned(&id)?.is_some() {
                 return Ok(false);
@@ -161,7 +163,10 @@ impl Side {
             Files::Tree { tree, path, place } => Self { tree, commit: None, path, place },
             Files::One { .. } => {
                 let message = format!("`{source}` is the content of a file: name a path that contains it");
-                return Err(CliError::usage(message, format!("pv find {source} lists the paths")));
+                return Err(EngineError::Usage {
+                    what: message,
+                    hint: Some(format!("pv find {source} lists the paths")),
+                });
             }
         })
     }
@@ -178,7 +183,7 @@ fn two_files(store: &Store, old: (&Source, &Side), new: (&Source, &Side)) -> Res
     let (one, other) = (&old.1.path, &new.1.path);
     let message = format!("`{one}` and `{other}` are different paths, and not both are files");
     let again = new.0.at(Some(one.clone()));
-    Err(CliError::usage(message, format!("pv diff {} {again}", old.0)))
+    Err(EngineError::Usage { what: message, hint: Some(format!("pv diff {} {again}", old.0)) })
 }
 
 fn name(store: &Store, at: &Resolved) -> Result<String> {

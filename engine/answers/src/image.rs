@@ -1,31 +1,84 @@
-//! Which images the records of a store name.
+//! The images that the records of a store name, and where each is.
 
 use std::collections::BTreeMap;
 
-use answers::trace::{FileNode, Origin, Reach, trace};
-use repos::Store;
-use repos::documents::{ImageStamp, VersionDocument};
+use engine::{EngineError, Result};
+use repos::documents::VersionDocument;
+use repos::{Store, Timestamp};
 use sandbox::{SavedImage, SavedImages};
-use specs::{Digest, ErrorKind, Reference};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{Digest, Reference};
 
-use crate::error::{CliError, Result};
-use crate::output::short_digest;
+use crate::trace::{FileNode, Origin, Reach, trace};
+
+pub use repos::documents::ImageStamp;
 
 /// Minimum number of hex digits of an image's digest.
 const DIGITS: usize = 4;
 
+/// An image on record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageView {
+    /// What it is, as recipes name it.
+    pub digest: Digest,
+    /// As a spec named it.
+    pub reference: String,
+    /// The id that the container engine gave it.
+    pub id: String,
+    /// Digest under which the registry had it.
+    pub registry_digest: Option<String>,
+    /// The versions of pipelines that use it: `detect v3`.
+    pub used_by: Vec<String>,
+    /// Whether the container engine has it; `null` where none answers.
+    pub in_engine: Option<bool>,
+    /// The archive in the store's folder.
+    pub saved: Option<SavedView>,
+}
+
+/// An archive with an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SavedView {
+    /// SHA-256 of the file.
+    pub archive: Digest,
+    /// When it was saved.
+    pub saved_at: Timestamp,
+    /// The file's length.
+    pub size_bytes: u64,
+}
+
+impl From<&SavedImage> for SavedView {
+    fn from(saved: &SavedImage) -> Self {
+        Self { archive: saved.archive, saved_at: saved.saved_at, size_bytes: saved.size_bytes }
+    }
+}
+
 /// An image that versions of pipelines were pinned to.
 #[derive(Debug, Clone)]
-pub(super) struct Recorded {
-    pub(super) stamp: ImageStamp,
+pub struct Recorded {
+    /// Which image it is.
+    pub stamp: ImageStamp,
     /// The pipeline versions, as `detect v3`.
-    pub(super) used_by: Vec<String>,
+    pub used_by: Vec<String>,
     /// Whether the current version of a pipeline uses it.
-    pub(super) is_present: bool,
+    pub is_present: bool,
+}
+
+/// An image as programs see it; `in_engine` is what the container engine answered.
+pub fn image_view(store: &Store, image: Recorded, in_engine: Option<bool>) -> Result<ImageView> {
+    let Recorded { stamp, used_by, .. } = image;
+    let saved = saved_images(store).find(&stamp.digest)?.as_ref().map(SavedView::from);
+    let ImageStamp { reference, digest, id, registry_digest, .. } = stamp;
+    Ok(ImageView { digest, reference, id, registry_digest, used_by, in_engine, saved })
+}
+
+/// Where saved images of a store are.
+pub fn saved_images(store: &Store) -> SavedImages {
+    SavedImages::of(&store.folder())
 }
 
 /// All recorded images, in the order of first use.
-pub(super) fn all(store: &Store) -> Result<Vec<Recorded>> {
+pub fn images(store: &Store) -> Result<Vec<Recorded>> {
     let present: BTreeMap<_, _> = store.pipelines()?.into_iter().map(|(name, row)| (name, row.version)).collect();
     let mut found: Vec<Recorded> = Vec::new();
     for name in store.pipelines_ever()? {
@@ -48,8 +101,8 @@ pub(super) fn all(store: &Store) -> Result<Vec<Recorded>> {
 
 /// The selected images. A word is a pipeline (its current version), a reference such as `threat:1`, an image's digest, or an output file
 /// with its provenance. Without words: those of the current pipelines, or all if `every`.
-pub(super) fn named(store: &Store, words: &[String], every: bool) -> Result<Vec<Recorded>> {
-    let all = all(store)?;
+pub fn images_named(store: &Store, words: &[String], every: bool) -> Result<Vec<Recorded>> {
+    let all = images(store)?;
     if words.is_empty() {
         return Ok(all.into_iter().filter(|image| every || image.is_present).collect());
     }
@@ -74,15 +127,19 @@ fn of_word(store: &Store, all: &[Recorded], word: &str) -> Result<Vec<Digest>> {
     };
     let found: Vec<Digest> = all.iter().filter(is_meant).map(|image| image.stamp.digest).collect();
     if found.is_empty() {
-        let error = CliError::new(ErrorKind::NotFound, format!("`{word}` is neither a pipeline nor a recorded image"));
-        return Err(error.hint("pv image list lists all recorded images"));
+        let hint = Some("pv image list lists all recorded images".to_owned());
+        return Err(EngineError::NotFound {
+            what: format!("`{word}` is neither a pipeline nor a recorded image"),
+            hint,
+        });
     }
     Ok(found)
 }
 
 /// The images in the provenance of a file.
 fn of_file(store: &Store, word: &str) -> Result<Vec<Digest>> {
-    let at = store.resolve(&word.parse::<Reference>()?)?;
+    let reference: Reference = word.parse().map_err(crate::named::not_a_reference)?;
+    let at = store.resolve(&reference)?;
     let found = trace(store, &at, Reach::everything())?;
     let mut images = Vec::new();
     collect(&found.file, &mut images);
@@ -94,19 +151,4 @@ fn collect(file: &FileNode, images: &mut Vec<Digest>) {
         images.extend(datum.image.iter().map(|image| image.digest));
         datum.inputs.iter().flat_map(|input| &input.files).for_each(|file| collect(file, images));
     }
-}
-
-/// The saved images of a store.
-pub(super) fn saved(store: &Store) -> SavedImages {
-    SavedImages::of(&store.folder())
-}
-
-/// `threat:1   1c9e77ab`
-pub(super) fn words(image: &ImageStamp) -> String {
-    format!("{}   {}", image.reference, short_digest(&image.digest))
-}
-
-/// A saved image as JSON.
-pub(super) fn archive(saved: &SavedImage) -> serde_json::Value {
-    serde_json::json!({"archive": saved.archive, "size_bytes": saved.size_bytes, "saved_at": saved.saved_at})
 }

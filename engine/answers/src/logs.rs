@@ -1,0 +1,229 @@
+//! What user code printed: of jobs, of datums that have ended, of those at work.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use engine::Result;
+use engine::feed::{Feed, Printed, Printing};
+use engine::live::{JobKey, Live};
+use repos::documents::{ResultState, Try};
+use repos::{JobRow, Store, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{DatumId, DatumRef, Digest, ErrorKind, FilePath, JobRef, Target};
+
+use crate::datum::{find_datum, paths_of, results_of};
+use crate::job::{job_id, live_job};
+use crate::named::{find_job, find_jobs, is_pipelines, not_a_reference};
+
+pub use repos::documents::ResultDocument;
+
+/// Inputs of a datum that are named in its title.
+const NAMED: usize = 8;
+
+/// What a try printed, or a piece of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LogView {
+    /// The datum.
+    pub datum: DatumId,
+    /// Of a log that is followed: whether this is the last piece of its try.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<bool>,
+    /// `null` as long as the try runs, and when the command gave none.
+    pub exit_code: Option<i32>,
+    /// `null` as long as the try runs.
+    pub finished_at: Option<Timestamp>,
+    /// The job.
+    pub job: String,
+    /// The text; what is not UTF-8 is replaced.
+    pub log: String,
+    /// Why the try failed, when the exit code does not say it.
+    pub reason: Option<String>,
+    /// Of a log that is followed: bytes before this piece that are left out, since they came too quickly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped_bytes: Option<u64>,
+    /// `null` as long as the try runs.
+    pub started_at: Option<Timestamp>,
+    /// Which try, from 1.
+    #[serde(rename = "try")]
+    pub try_number: usize,
+}
+
+/// What a try printed; without its end as long as it runs.
+pub fn log_view(datum: &DatumId, job: &str, try_number: usize, end: Option<&Try>, log: &[u8]) -> LogView {
+    LogView {
+        datum: *datum,
+        ended: None,
+        exit_code: end.and_then(|end| end.exit_code),
+        finished_at: end.map(|end| end.finished_at),
+        job: job.to_owned(),
+        log: String::from_utf8_lossy(log).into_owned(),
+        reason: end.and_then(|end| end.reason.clone()),
+        skipped_bytes: None,
+        started_at: end.map(|end| end.started_at),
+        try_number,
+    }
+}
+
+/// Whose output is asked for.
+#[derive(Debug)]
+pub enum Subject {
+    /// All datums of jobs.
+    Jobs(Vec<JobRow>),
+    /// A datum that has ended.
+    Result(Box<ResultDocument>),
+    /// A datum that is at work.
+    AtWork(JobRow, Arc<Feed>, Arc<Printing>),
+}
+
+/// Whose output a word asks for. A pipeline's name wins over the id of a datum. `live` is the activity of this process.
+pub fn subject(store: &Store, live: Option<&Live>, target: &Target) -> Result<Subject> {
+    match target {
+        Target::File(reference) => of_datum(store, live, &DatumRef::Writer(reference.clone())),
+        Target::Run(run) => Ok(Subject::Jobs(find_jobs(store, &JobRef::Run(run.clone()))?)),
+        Target::Word(word) => match word.parse::<JobRef>() {
+            Ok(job) if is_pipelines(store, &job)? => Ok(Subject::Jobs(find_jobs(store, &job)?)),
+            job => match word.parse() {
+                Ok(datum) => of_datum(store, live, &datum),
+                // No id either, so it was meant as a pipeline: which is not there.
+                Err(error) => {
+                    if let Ok(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) = job {
+                        store.pipeline(&name)?;
+                    }
+                    Err(not_a_reference(error))
+                }
+            },
+        },
+    }
+}
+
+fn of_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<Subject> {
+    match find_datum(store, live, datum) {
+        Err(error) if error.kind() == ErrorKind::NotFound => at_work(store, live, datum)?.ok_or(error),
+        found => Ok(Subject::Result(Box::new(found?.result))),
+    }
+}
+
+/// The one datum at work that a reference names, if it names one.
+fn at_work(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<Option<Subject>> {
+    let Some(live) = live else { return Ok(None) };
+    let (only, id) = match datum {
+        DatumRef::Id(id) => (None, id),
+        DatumRef::InJob { job, id } => (Some(find_job(store, job)?), id),
+        DatumRef::Writer(_) => return Ok(None),
+    };
+    let is_meant = |key: &JobKey| only.as_ref().is_none_or(|job| key_of(job) == *key);
+    let mut found = Vec::new();
+    for (key, known) in live.all().into_iter().filter(|(key, _)| is_meant(key)) {
+        let datums = known.feed.at_work().into_iter();
+        let meant = datums.filter(|printing| printing.datum().to_string().starts_with(id.as_str()));
+        found.extend(meant.map(|printing| (key.clone(), known.feed.clone(), printing)));
+    }
+    let (Some((key, feed, printing)), true) = (found.pop(), found.is_empty()) else { return Ok(None) };
+    let job = store.job(key.order, &key.pipeline)?;
+    Ok(job.map(|job| Subject::AtWork(job, feed, printing)))
+}
+
+/// Which job it is to an engine of this process.
+pub fn key_of(job: &JobRow) -> JobKey {
+    JobKey { order: job.order, pipeline: job.pipeline.clone() }
+}
+
+/// A try of a datum that has ended, with what it printed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TryLog {
+    /// Which try, from 1.
+    pub number: usize,
+    /// How it went.
+    pub end: Try,
+    /// What it printed.
+    pub bytes: bytes::Bytes,
+}
+
+/// What each try of a datum printed, read as it is asked for.
+pub fn tries_of<'r>(store: &'r Store, result: &'r ResultDocument) -> impl Iterator<Item = Result<TryLog>> + 'r {
+    result.tries.iter().enumerate().map(|(number, end)| {
+        let log = end.log.map(|log| store.log_of(result, &log)).transpose()?.unwrap_or_default();
+        Ok(TryLog { number: number + 1, end: end.clone(), bytes: log })
+    })
+}
+
+/// The result that a digest names.
+pub fn result_of(store: &Store, digest: &Digest) -> Result<ResultDocument> {
+    Ok(store.document(digest)?)
+}
+
+/// The paths that a datum reads, in a line.
+pub fn title_of(store: &Store, datum: &DatumId) -> Result<String> {
+    let paths = paths_of(store, datum)?;
+    let more = if paths.len() > NAMED { " …" } else { "" };
+    let named: Vec<&str> = paths.iter().take(NAMED).map(FilePath::as_str).collect();
+    Ok(named.join(" ") + more)
+}
+
+/// What a datum of a job printed.
+#[derive(Debug)]
+pub enum DatumLog {
+    /// It has ended: its title, and its result.
+    Ended(String, Box<ResultDocument>),
+    /// It is at work: its title, and what it printed so far.
+    AtWork(String, Vec<Printed>),
+}
+
+/// Of which datums of a job the output is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Only of those that failed.
+    pub failed: bool,
+    /// Only of those that this job executed.
+    pub own: bool,
+}
+
+/// What the datums of a job printed: those that have ended, then those at work; each is read as it is asked for.
+pub fn logs_of_job<'s>(
+    store: &'s Store,
+    live: Option<&Live>,
+    job: &JobRow,
+    wanted: Wanted,
+) -> Result<impl Iterator<Item = Result<DatumLog>> + use<'s>> {
+    // Before those that have ended, so that none is in neither.
+    let known = live_job(live, job);
+    let at_work = known.map(|known| known.feed.at_work()).unwrap_or_default();
+    let mut results = results_of(store, live, job)?;
+    let mut at_work = at_work.into_iter();
+    let mut ended = HashSet::new();
+    let (run, pipeline) = (job.run, job.pipeline.clone());
+    let is_any_at_work = at_work.len() > 0;
+    Ok(std::iter::from_fn(move || {
+        for entry in results.by_ref() {
+            let read = entry.map_err(engine::EngineError::from).and_then(|(place, digest)| {
+                let result: ResultDocument = store.document(&digest)?;
+                let is_own = result.run == run && result.pipeline == pipeline;
+                if is_own && is_any_at_work {
+                    ended.insert(result.recipe);
+                }
+                if (wanted.own && !is_own) || (wanted.failed && result.state != ResultState::Failed) {
+                    return Ok(None);
+                }
+                let title = place.map_or_else(|| title_of(store, &result.recipe), Ok)?;
+                Ok(Some(DatumLog::Ended(title, Box::new(result))))
+            });
+            if let Some(log) = read.transpose() {
+                return Some(log);
+            }
+        }
+        let printing = at_work.find(|printing| !wanted.failed && !ended.contains(&printing.datum()))?;
+        Some(at_work_log(store, &printing))
+    }))
+}
+
+/// What a datum at work has printed so far.
+pub fn at_work_log(store: &Store, printing: &Printing) -> Result<DatumLog> {
+    let title = title_of(store, &printing.datum())?;
+    Ok(DatumLog::AtWork(title, printing.so_far(store)?))
+}
+
+/// The job that a result is of.
+pub fn job_of(result: &ResultDocument) -> String {
+    job_id(&result.pipeline, &result.run)
+}

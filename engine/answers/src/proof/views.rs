@@ -1,0 +1,124 @@
+//! What was checked, signed and packed, as programs see it. The fields have the order of the alphabet.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use engine::Result;
+use repos::Store;
+use repos::log::checkpoint::{Checkpoint, verifier_key};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{Digest, Reference};
+
+use super::verify::{Link, Report, Since, Verdict};
+use crate::sorted::Sorted;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct VerifyView {
+    /// How many links of each kind were checked.
+    pub checked: BTreeMap<String, u64>,
+    /// The links, where they are few.
+    pub links: Vec<Link>,
+    /// Those that do not hold.
+    pub not_held: Vec<Link>,
+    /// What was added to the journal since a checkpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<SinceView>,
+    /// What was checked.
+    pub subject: String,
+    /// What it adds up to.
+    pub verdict: Verdict,
+}
+
+/// What was added to a journal since a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SinceView {
+    /// What the records after the checkpoint's say, by the kinds of their entries.
+    pub entries: BTreeMap<String, u64>,
+    /// Records that the journal has now.
+    pub records: u64,
+}
+
+/// What a check found.
+pub fn verify_view(subject: &str, report: &Report, since: Option<&Since>) -> Sorted<VerifyView> {
+    Sorted(VerifyView {
+        checked: report.counts.iter().map(|(kind, count)| (kind.word().to_owned(), *count)).collect(),
+        links: report.links.clone(),
+        not_held: report.bad.clone(),
+        since: since.map(|since| SinceView { entries: since.entries.clone(), records: since.records }),
+        subject: subject.to_owned(),
+        verdict: report.verdict(),
+    })
+}
+
+/// The state of a journal, signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckpointView {
+    /// The file that it was written to.
+    pub file: Option<PathBuf>,
+    /// Records of the journal.
+    pub records: u64,
+    /// The root of the tree over them.
+    pub root: Digest,
+    /// The store's id.
+    pub store: String,
+    /// The signed note, with the proof that was asked for.
+    pub text: String,
+    /// The key of this place in the form that readers of signed notes take.
+    pub verifier_key: Option<String>,
+}
+
+/// What a checkpoint is to show beside the state.
+#[derive(Debug, Clone, Copy)]
+pub enum Shows<'a> {
+    /// Nothing else.
+    State,
+    /// That the journal has the record of this commit: a C2SP tlog-proof.
+    Inclusion(&'a Reference),
+    /// That an older one of so many records is a prefix: what a witness is asked with, C2SP tlog-witness `add-checkpoint`.
+    Since(u64),
+}
+
+/// Signs the state of the journal.
+pub fn checkpoint(store: &Store, shows: Shows<'_>) -> Result<CheckpointView> {
+    let checkpoint = store.checkpoint()?;
+    let text = match shows {
+        Shows::State => checkpoint.to_string(),
+        Shows::Inclusion(reference) => inclusion(store, reference, &checkpoint)?,
+        Shows::Since(old) => {
+            let path = store.consistency(old, checkpoint.head.size)?;
+            format!("old {old}\n{}\n{checkpoint}", lines(&path))
+        }
+    };
+    let verifier_key = store.public_key()?.map(|key| verifier_key(&checkpoint.origin, &key));
+    let (records, root) = (checkpoint.head.size, checkpoint.head.root);
+    Ok(CheckpointView { file: None, records, root, store: checkpoint.origin, text, verifier_key })
+}
+
+fn inclusion(store: &Store, reference: &Reference, checkpoint: &Checkpoint) -> Result<String> {
+    let commit = store.resolve(reference)?.id;
+    let found = store.included(&commit, checkpoint.head.size)?;
+    let extra = STANDARD.encode(&found.record);
+    let head = format!("c2sp.org/tlog-proof@v1\nextra {extra}\nindex {}\n", found.index);
+    Ok(format!("{head}{}\n{checkpoint}", lines(&found.path)))
+}
+
+fn lines(hashes: &[Digest]) -> String {
+    hashes.iter().map(|hash| STANDARD.encode(hash.as_bytes()) + "\n").collect()
+}
+
+/// A bundle that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BundleView {
+    /// What it discloses, a line each.
+    pub discloses: Vec<String>,
+    /// Its entries.
+    pub entries: usize,
+    /// The file.
+    pub file: PathBuf,
+    /// The file's length.
+    pub size_bytes: u64,
+}

@@ -1,0 +1,46 @@
+//! The settings of a store, and secrets by their names.
+
+use engine::{Result, secrets};
+use repos::Store;
+use repos::settings::{self, AnySetting};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{SecretKey, SecretName};
+
+pub use repos::settings::{NoSetting, Source};
+
+/// A setting as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SettingView {
+    /// Its name.
+    pub key: &'static str,
+    /// Its value; `null` where there is none.
+    pub value: Option<String>,
+    /// Where the value comes from.
+    pub source: Source,
+}
+
+/// A setting of a store.
+pub fn setting_view(store: &Store, setting: &'static AnySetting) -> Result<SettingView> {
+    let (text, source) = store.setting_text(setting)?;
+    Ok(SettingView { key: setting.name, value: Some(text).filter(|text| !text.is_empty()), source })
+}
+
+/// All settings of a store, read as they are asked for.
+pub fn settings(store: &Store) -> impl Iterator<Item = Result<SettingView>> {
+    settings::ALL.iter().map(|setting| setting_view(store, setting))
+}
+
+/// A secret: its values are never shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SecretView {
+    /// Its name.
+    pub name: SecretName,
+    /// The names of its values.
+    pub keys: Vec<SecretKey>,
+}
+
+/// The secrets of a store.
+pub fn secrets(store: &Store) -> Result<Vec<SecretView>> {
+    Ok(secrets::list(store)?.into_iter().map(|(name, keys)| SecretView { name, keys }).collect())
+}

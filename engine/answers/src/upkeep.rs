@@ -1,0 +1,224 @@
+//! What checking a store found, and what collecting its garbage freed, as programs see it.
+
+use std::cmp::Reverse;
+
+use engine::Result;
+use repos::fsck::repair::Done;
+use repos::fsck::{Problem, Report};
+use repos::gc::{Collected, Plan};
+use repos::{Store, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, Digest, RepoName};
+
+use crate::short::ShortIds;
+
+/// What was looked at, what is wrong, and what was done about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the fields are named after what they count")]
+pub struct ReportView {
+    /// Whether nothing is wrong.
+    pub sound: bool,
+    pub records: u64,
+    pub packs: u64,
+    pub objects: u64,
+    pub size_bytes: u64,
+    pub commits: u64,
+    pub results: u64,
+    pub files: u64,
+    pub problems: Vec<ProblemView>,
+    /// What is worth knowing and does no harm.
+    pub notes: Vec<String>,
+    pub repaired: Vec<DoneView>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ProblemView {
+    /// What it is wrong with.
+    pub what: String,
+    /// The kind of the object, if it is one.
+    pub kind: Option<&'static str>,
+    /// The digest of the object.
+    pub digest: Option<Digest>,
+    /// What is wrong.
+    pub why: String,
+    /// The first of those that need it.
+    pub needed_by: Vec<String>,
+    /// How many more need it.
+    pub needed_by_more: u64,
+}
+
+/// What was done about a problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DoneView {
+    /// What it was wrong with.
+    pub what: String,
+    /// What was done, or why nothing could be.
+    pub how: String,
+    /// Whether it is whole again.
+    pub healed: bool,
+}
+
+/// What a check found, and what a repair did.
+pub fn report_view(report: &Report, done: &[Done]) -> ReportView {
+    let counts = &report.counts;
+    ReportView {
+        sound: report.problems.is_empty(),
+        records: counts.records,
+        packs: counts.packs,
+        objects: counts.objects,
+        size_bytes: counts.size_bytes,
+        commits: counts.commits,
+        results: counts.results,
+        files: counts.files,
+        problems: report.problems.iter().map(problem_view).collect(),
+        notes: report.notes.clone(),
+        repaired: done.iter().map(done_view).collect(),
+    }
+}
+
+fn done_view(done: &Done) -> DoneView {
+    DoneView { what: done.subject.to_string(), how: done.how.clone(), healed: done.is_healed }
+}
+
+fn problem_view(problem: &Problem) -> ProblemView {
+    let object = problem.subject.object();
+    ProblemView {
+        what: problem.subject.to_string(),
+        kind: object.map(|(kind, _)| kind.word()),
+        digest: object.map(|(_, digest)| digest),
+        why: problem.why.clone(),
+        needed_by: problem.needed_by.iter().map(ToString::to_string).collect(),
+        needed_by_more: problem.needed_by_more,
+    }
+}
+
+/// What a collection did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct GcView {
+    /// Whether nothing was done.
+    pub dry_run: bool,
+    /// What was freed.
+    pub freed_bytes: u64,
+    /// Garbage in large packs that are not worth copying yet.
+    pub left_bytes: u64,
+    /// Objects that were removed.
+    pub objects: u64,
+    /// Packs that were removed.
+    pub packs_removed: u64,
+    /// Packs that hold what was worth keeping of those.
+    pub packs_written: u64,
+    /// Commits that lost their files.
+    pub commits_pruned: usize,
+    /// What went, by its reason.
+    pub gone: Vec<GoneView>,
+    /// The largest files that are kept.
+    pub largest: Vec<KeptView>,
+    /// What is kept by one branch or tag alone.
+    pub only: Vec<HolderView>,
+}
+
+/// What went for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+pub struct GoneView {
+    pub reason: &'static str,
+    pub repo: Option<RepoName>,
+    pub objects: u64,
+    pub size_bytes: u64,
+}
+
+/// A file that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeptView {
+    /// A commit that has it: `images@77ab01c2`.
+    pub commit: String,
+    /// Its path.
+    pub path: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// What keeps it.
+    pub held_by: String,
+}
+
+/// A branch or tag that alone keeps something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HolderView {
+    /// Which one.
+    pub held_by: String,
+    /// What would be freed without it.
+    pub size_bytes: u64,
+}
+
+/// What a collection did, or would do.
+pub fn gc_view(collected: &Collected, dry_run: bool) -> GcView {
+    let Collected { plan, account, swept } = collected;
+    let gone = account.gone.iter().map(|((reason, repo), amount)| GoneView {
+        reason: reason.word(),
+        repo: repo.clone(),
+        objects: amount.objects,
+        size_bytes: amount.size_bytes,
+    });
+    let largest = account.largest.iter().map(|file| KeptView {
+        commit: file.place.clone(),
+        path: file.path.to_string(),
+        size_bytes: file.size_bytes,
+        held_by: file.held_by.clone(),
+    });
+    let only = account.only.iter();
+    let only = only.map(|only| HolderView { held_by: only.holder.clone(), size_bytes: only.size_bytes });
+    GcView {
+        dry_run,
+        freed_bytes: swept.bytes_freed,
+        left_bytes: account.left_bytes,
+        objects: swept.objects_removed,
+        packs_removed: swept.packs_removed,
+        packs_written: swept.packs_written,
+        commits_pruned: plan.commits.len(),
+        gone: gone.collect(),
+        largest: largest.collect(),
+        only: only.collect(),
+    }
+}
+
+/// A commit that gives up its files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PrunedView {
+    /// Its repository.
+    pub repo: RepoName,
+    /// Its id.
+    pub id: CommitId,
+    /// The id again, under the name that it has in every other object.
+    pub commit: CommitId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Its message.
+    pub message: String,
+    /// Its id as people type it.
+    #[serde(skip)]
+    pub short: String,
+}
+
+/// What a prune did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PruneView {
+    /// Whether it was done.
+    pub pruned: bool,
+    /// The commits, the newest first.
+    pub commits: Vec<PrunedView>,
+    /// What the next `pv gc` frees of it.
+    pub size_bytes: u64,
+}
+
+/// The commits that a plan prunes, the newest first.
+pub fn pruned_commits(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
+    let mut views = Vec::new();
+    for id in plan.commits.keys() {
+        let commit = store.commit(id)?;
+        let (repo, message, created_at) = (commit.repo, commit.message, commit.created_at);
+        views.push(PrunedView { repo, id: *id, commit: *id, created_at, message, short: store.short_commit(id)? });
+    }
+    views.sort_by_key(|view| Reverse(view.created_at));
+    Ok(views)
+}

@@ -1,0 +1,115 @@
+//! What the command line may name of `repos`: it asks a store through `answers` and changes it through `engine`.
+//!
+//! A command parses its arguments, calls, and prints. So `cli` names errors, ids and times of `repos`, the handle of a store in one place,
+//! and, as long as these have no room in `answers` or `engine`, what is listed here with its reason. The list may only get shorter.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::crates::sources;
+use crate::rooms::paths_of;
+
+/// What every file may name: errors, and times.
+const EVERYWHERE: [&str; 2] = ["repos::RepoError", "repos::Timestamp"];
+
+/// What single files or folders of `cli/src` may name beside that, and why.
+const HERE: &[(&str, &[&str], &str)] = &[];
+
+/// Types that `cli` turns into JSON by `derive(Serialize)` alone: a line each that prints the answer as it is, with words for people beside
+/// it. All others are listed here with the reason.
+const SHAPES: &[(&str, &str)] = &[];
+
+/// What is wrong in the workspace at `root`, a line each.
+///
+/// # Panics
+/// When a file cannot be read.
+pub fn faults(root: &Path) -> Vec<String> {
+    let src = root.join("cli/src");
+    let (mut faults, mut used, mut shaped) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for file in sources(&src) {
+        let name = file.strip_prefix(&src).unwrap_or(&file).display().to_string();
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (line, path) in paths_of(&text, "repos") {
+            if EVERYWHERE.iter().any(|door| leads_to(door, &path)) {
+                continue;
+            }
+            let door = HERE.iter().flat_map(|(place, doors, _)| doors.iter().map(move |door| (*place, *door)));
+            match door.into_iter().find(|(place, door)| name.starts_with(place) && leads_to(door, &path)) {
+                Some(door) => drop(used.insert(door)),
+                None => faults.push(format!("cli/src/{name}:{line}: `cli` may not name `{path}`")),
+            }
+        }
+        for shape in shapes(&text) {
+            match SHAPES.iter().find(|(place, _)| name == *place) {
+                Some((place, _)) => drop(shaped.insert(*place)),
+                None => faults.push(format!("cli/src/{name}: `{shape}` is a JSON shape, which belongs into `answers`")),
+            }
+        }
+    }
+    for (place, doors, _) in HERE {
+        let vain = doors.iter().filter(|door| !used.contains(&(*place, **door)));
+        faults.extend(vain.map(|door| format!("{place} does not name `{door}` any more: strike it off the list")));
+    }
+    let vain = SHAPES.iter().filter(|(place, _)| !shaped.contains(place));
+    faults.extend(vain.map(|(place, _)| format!("{place} has no JSON shape any more: strike it off the list")));
+    faults
+}
+
+/// Whether a path is that of a door, or behind it.
+fn leads_to(door: &str, path: &str) -> bool {
+    path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+}
+
+/// Types that derive `Serialize` and are not just another type's form.
+fn shapes(text: &str) -> Vec<String> {
+    let (mut shapes, mut derives, mut is_other) = (Vec::new(), false, false);
+    for line in text.lines().map(str::trim_start) {
+        if line.starts_with("#[derive(") {
+            derives = line.split(|c: char| !c.is_alphanumeric()).any(|word| word == "Serialize");
+            is_other = false;
+        } else if line == "#[serde(transparent)]" {
+            is_other = true;
+        } else if !line.starts_with("#[") && !line.starts_with("//") {
+            let mut words =
+                line.split(|c: char| !c.is_alphanumeric()).skip_while(|word| *word != "struct" && *word != "enum");
+            if let Some(name) = words.nth(1).filter(|_| derives && !is_other) {
+                shapes.push(name.to_owned());
+            }
+            derives = false;
+        }
+    }
+    shapes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cli_names_of_what_is_stored_only_what_the_list_has() {
+        let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        assert_eq!(faults(root), Vec::<String>::new());
+    }
+
+    #[test]
+    fn another_name_is_told_with_its_place_and_a_shape_with_its_type() {
+        let root = tempfile::tempdir().unwrap();
+        let src = root.path().join("cli/src");
+        fs::create_dir_all(&src).unwrap();
+        let text = "use repos::{RepoError, Timestamp,\n tree::{Tree, Map}};\n// repos::no\nfn f() -> answers::repos::X { repos::gc() }\n\
+                    #[derive(Serialize)]\nstruct A<'a> {}\n#[derive(Serialize)]\n#[serde(transparent)]\nstruct B(C);\n";
+        fs::write(src.join("x.rs"), text).unwrap();
+        let faults: Vec<String> = faults(root.path()).into_iter().filter(|fault| fault.contains("x.rs")).collect();
+        let may_not = |line: u32, path: &str| format!("cli/src/x.rs:{line}: `cli` may not name `{path}`");
+        assert_eq!(
+            faults,
+            [
+                may_not(2, "repos::tree::Tree"),
+                may_not(2, "repos::tree::Map"),
+                may_not(4, "repos::gc"),
+                "cli/src/x.rs: `A` is a JSON shape, which belongs into `answers`".to_owned(),
+            ]
+        );
+    }
+}
