@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use engine::executors::Executors;
-use repos::Store;
 use sandbox::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSettings, SavedImages};
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 
 /// Creates the executors for a store without contacting them.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::datum::{ResultState, Try};
-use answers::job::{JobRow, job_id};
+use answers::job::{JobRow, job_id, job_now};
 use answers::logs::{LogView, log_view, result_of, title_of};
 use engine::Engine;
 use engine::feed::{Feed, Heard, Printed};
@@ -41,7 +41,7 @@ pub(super) fn follow(cx: &Context, store: &Store, job: &JobRow, (failed_only, ra
             Whereabouts::Ended => break,
         }
     }
-    let ended = store.job(job.order, &job.pipeline)?.unwrap_or_else(|| job.clone());
+    let ended = job_now(store, job)?.unwrap_or_else(|| job.clone());
     print_job(cx, store, &ended, (failed_only, raw), true)
 }
 

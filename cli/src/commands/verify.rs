@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use answers::proof::{self, Link, Report, Since, State, TrustedKey, Verdict, verify_view};
-use repos::keys::PublicKey;
-use repos::log::checkpoint::Checkpoint;
+use answers::proof::{self, Checkpoint, Link, PublicKey, Report, Since, State, TrustedKey, Verdict, verify_view};
 use specs::{Digest, ErrorKind, Reference};
 
 use crate::context::{Context, Store};

@@ -1,12 +1,10 @@
 //! `pv wait`
 
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use answers::job::JobRow;
-use answers::named::{find_job, is_pipelines};
+use answers::job::{Awaited, JobRow, awaited, awaited_jobs};
 use engine::{Engine, Phase};
-use specs::{ErrorKind, JobRef, PipelineName, Reference, RunId, Target, parse_target};
+use specs::{ErrorKind, parse_target};
 
 use super::run::{Board, judge_jobs, news, print_ended, until};
 use crate::context::{Context, Store};
@@ -32,24 +30,18 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let deadline = args.timeout.map(|timeout| Instant::now() + timeout.get());
     let store = cx.store()?;
-    let (run, names) = subject(store, &args.what)?;
+    let awaited = awaited(store, &parse_target(&args.what)?)?;
     match cx.engine() {
-        Some(engine) => cx.block_on(until_sealed(cx, engine, &run, names.as_ref(), deadline))??,
-        None => watch(cx, store, &run, names.as_ref(), deadline)?,
+        Some(engine) => cx.block_on(until_sealed(cx, engine, &awaited, deadline))??,
+        None => watch(cx, store, &awaited, deadline)?,
     }
-    report(cx, store, &jobs_of(store, &run, names.as_ref())?)
+    report(cx, store, &awaited_jobs(store, &awaited)?)
 }
 
 /// Waits for the engine of this process, which reports the end of jobs.
-async fn until_sealed(
-    cx: &Context,
-    engine: &Engine,
-    run: &RunId,
-    names: Option<&BTreeSet<PipelineName>>,
-    deadline: Option<Instant>,
-) -> Result<()> {
+async fn until_sealed(cx: &Context, engine: &Engine, awaited: &Awaited, deadline: Option<Instant>) -> Result<()> {
     let mut feed = engine.live().listen();
-    while !are_sealed(engine.store(), run, names)? {
+    while !are_sealed(engine.store(), awaited)? {
         pause(cx, engine, news(&mut feed), deadline).await?;
     }
     Ok(())
@@ -57,16 +49,10 @@ async fn until_sealed(
 
 /// Polls while there is no engine. `InUse` once a process owns the store: that process knows all states, including those that cannot be
 /// read from outside yet.
-fn watch(
-    cx: &Context,
-    store: &Store,
-    run: &RunId,
-    names: Option<&BTreeSet<PipelineName>>,
-    deadline: Option<Instant>,
-) -> Result<()> {
+fn watch(cx: &Context, store: &Store, awaited: &Awaited, deadline: Option<Instant>) -> Result<()> {
     let mut is_told = false;
     loop {
-        let is_over = are_sealed(store, run, names)?;
+        let is_over = are_sealed(store, awaited)?;
         if let Some(error) = socket::owner_of(store) {
             return Err(error.into());
         }
@@ -88,29 +74,8 @@ fn watch(
     }
 }
 
-fn are_sealed(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -> Result<bool> {
-    Ok(jobs_of(store, run, names)?.iter().all(|job| job.sealed.is_some()))
-}
-
-/// The requested run, and which of its jobs; `None` for all.
-fn subject(store: &Store, what: &str) -> Result<(RunId, Option<BTreeSet<PipelineName>>)> {
-    match parse_target(what)? {
-        Target::Run(run) => Ok((store.run_by_prefix(&run.0)?, None)),
-        Target::File(reference) => Ok((store.resolve(&reference)?.commit.run, None)),
-        Target::Word(word) => match word.parse::<JobRef>() {
-            Ok(job @ (JobRef::Newest(_) | JobRef::InRun { .. })) if is_pipelines(store, &job)? => {
-                let job = find_job(store, &job)?;
-                Ok((job.run, Some(BTreeSet::from([job.pipeline]))))
-            }
-            _ => Ok((store.resolve(&word.parse::<Reference>()?)?.commit.run, None)),
-        },
-    }
-}
-
-fn jobs_of(store: &Store, run: &RunId, names: Option<&BTreeSet<PipelineName>>) -> Result<Vec<JobRow>> {
-    let mut jobs = store.jobs_of_run(store.run(run)?.order)?;
-    jobs.retain(|job| names.is_none_or(|names| names.contains(&job.pipeline)));
-    Ok(jobs)
+fn are_sealed(store: &Store, awaited: &Awaited) -> Result<bool> {
+    Ok(awaited_jobs(store, awaited)?.iter().all(|job| job.sealed.is_some()))
 }
 
 /// Waits for `news`; an error if the wait is over.

@@ -2,12 +2,11 @@
 
 use engine::{Result, secrets};
 use repos::Store;
-use repos::settings::{self, AnySetting};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{SecretKey, SecretName};
 
-pub use repos::settings::{NoSetting, Source};
+pub use repos::settings::{ALL, AnySetting, EXECUTOR, JOBS, NoSetting, Source, named};
 
 /// A setting as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -28,7 +27,7 @@ pub fn setting_view(store: &Store, setting: &'static AnySetting) -> Result<Setti
 
 /// All settings of a store, read as they are asked for.
 pub fn settings(store: &Store) -> impl Iterator<Item = Result<SettingView>> {
-    settings::ALL.iter().map(|setting| setting_view(store, setting))
+    ALL.iter().map(|setting| setting_view(store, setting))
 }
 
 /// A secret: its values are never shown.

@@ -5,13 +5,15 @@ use std::cmp::Reverse;
 use engine::Result;
 use repos::fsck::repair::Done;
 use repos::fsck::{Problem, Report};
-use repos::gc::{Collected, Plan};
+use repos::gc::{self, Collected, Reason};
 use repos::{Store, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, RepoName};
 
 use crate::short::ShortIds;
+
+pub use repos::gc::{Plan, Selection};
 
 /// What was looked at, what is wrong, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -221,4 +223,11 @@ pub fn pruned_commits(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
     }
     views.sort_by_key(|view| Reverse(view.created_at));
     Ok(views)
+}
+
+/// What the next collection frees because of a plan. `tell` hears how far it is.
+pub fn freed_by(store: &Store, plan: &Plan, tell: &(dyn Fn(&str, u64, u64) + Sync)) -> Result<u64> {
+    let account = gc::account_of(store, plan, tell)?;
+    let pruned = account.gone.iter().filter(|((reason, _), _)| *reason == Reason::Pruned);
+    Ok(pruned.map(|(_, amount)| amount.size_bytes).sum())
 }

@@ -1,9 +1,7 @@
 //! `pv commit prune`
 
-use answers::upkeep::{PruneView, PrunedView, pruned_commits};
+use answers::upkeep::{PruneView, PrunedView, Selection, freed_by, pruned_commits};
 use engine::keep::Prune;
-use repos::RepoError;
-use repos::gc::{self, Plan, Reason, Selection};
 use specs::{Reference, RepoName};
 
 use crate::author;
@@ -45,7 +43,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let prune = prune.only(selection(cx, store, args, &args.of.repo)?);
     let first = prune.plan(store)?;
     let commits = pruned_commits(store, &first)?;
-    let size_bytes = freed(cx, store, &first)?;
+    let size_bytes = {
+        let progress = cx.progress("prune");
+        freed_by(store, &first, &|what, done, total| progress.count(what, done, total))?
+    };
     if args.dry_run || commits.is_empty() {
         return print(cx, commits, size_bytes, false);
     }
@@ -74,14 +75,6 @@ fn selection(cx: &Context, store: &Store, args: &Args, repo: &RepoName) -> Resul
         )
     })?;
     Ok(Selection::Under(store.resolve(&reference)?.id))
-}
-
-/// The bytes that the next collection frees because of this plan.
-fn freed(cx: &Context, store: &Store, plan: &Plan) -> Result<u64, RepoError> {
-    let progress = cx.progress("prune");
-    let account = gc::account_of(store, plan, &|what, done, total| progress.count(what, done, total))?;
-    let pruned = account.gone.iter().filter(|((reason, _), _)| *reason == Reason::Pruned);
-    Ok(pruned.map(|(_, amount)| amount.size_bytes).sum())
 }
 
 fn print(cx: &Context, commits: Vec<PrunedView>, size_bytes: u64, pruned: bool) -> Result<()> {

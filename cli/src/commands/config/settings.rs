@@ -2,8 +2,7 @@
 
 use std::str::FromStr;
 
-use answers::setting::{NoSetting, SettingView, Source};
-use repos::settings::{self, AnySetting};
+use answers::setting::{AnySetting, NoSetting, SettingView, Source, named};
 
 use crate::error::Result;
 use crate::output::{Human, Row};
@@ -15,7 +14,7 @@ pub(crate) struct Key(pub(super) &'static AnySetting);
 impl FromStr for Key {
     type Err = NoSetting;
     fn from_str(text: &str) -> Result<Self, NoSetting> {
-        settings::named(text).map(Self)
+        named(text).map(Self)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Help topics that are not about one command. Each is built from the table that the program itself uses.
 
-use repos::settings;
+use answers::setting;
 use specs::spec::guide::{Section, sections};
 use specs::{ErrorKind, glob};
 
@@ -127,7 +127,7 @@ fn globs(cx: &Context) -> Result<()> {
 
 fn settings(cx: &Context) -> Result<()> {
     cx.out().line("pv config set KEY VALUE; pv config list shows what is set.\n")?;
-    for setting in settings::ALL {
+    for setting in setting::ALL {
         cx.out().line(cx.out().paint(1, setting.name))?;
         cx.out().wrapped(format!("  {}", setting.about))?;
         let default =

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
+use answers::setting::EXECUTOR;
 use engine::apply::{self, Request, SpecSources};
 use engine::changes::{self, NewCommit};
-use repos::Store;
 use repos::files::Edits;
-use repos::settings::EXECUTOR;
 use repos::tree::FileEntry;
 use specs::parse_specs;
 
 use crate::author::by;
 use crate::commands::choose_executor::choose_executor;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 
 const SPECS: &str = include_str!("example.yml");

@@ -6,11 +6,10 @@ mod example;
 
 use std::path::PathBuf;
 
-use repos::Store;
 use serde::Serialize;
 use specs::BranchName;
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::known::Standing;
 

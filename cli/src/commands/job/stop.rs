@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use answers::job::{JobRow, SealedState, job_id, short_job};
+use answers::job::{JobRow, SealedState, job_id, job_now, short_job};
 use answers::named::{find_job, find_jobs};
 use engine::live::EngineEvent;
 use engine::{Engine, Phase, apply};
@@ -56,7 +56,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 }
 
 fn is_open(store: &Store, job: &JobRow) -> Result<bool> {
-    Ok(store.job(job.order, &job.pipeline)?.is_some_and(|now| now.sealed.is_none()))
+    Ok(job_now(store, job)?.is_some_and(|now| now.sealed.is_none()))
 }
 
 /// Waits until all these jobs have ended, or until the deadline.
@@ -84,7 +84,7 @@ async fn until_ended(
 /// Reports how a stopped job ended.
 fn say(cx: &Context, store: &Store, job: &JobRow) -> Result<()> {
     let name = short_job(store, job)?;
-    match store.job(job.order, &job.pipeline)?.and_then(|now| now.sealed) {
+    match job_now(store, job)?.and_then(|now| now.sealed) {
         Some(SealedState::Killed) => {
             cx.done(&format!("stopped {name}"), &json!({ "stopped": job_id(&job.pipeline, &job.run) }))
         }

@@ -5,10 +5,9 @@ use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use answers::job::{JobDocument, JobRow, document_of, job_view};
-use answers::run::CauseKind;
+use answers::run::{CauseKind, RunRow};
 use engine::Engine;
 use engine::live::{EngineEvent, JobKey, LiveJob, LiveState};
-use repos::RunRow;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 

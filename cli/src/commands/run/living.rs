@@ -4,15 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use answers::setting::JOBS;
 use engine::{Engine, EngineError, apply};
-use repos::Store;
-use repos::settings::JOBS;
 use specs::ErrorKind;
 
 use super::Board;
 use crate::author::by;
 use crate::commands::choose_executor::{choose_executor, keep};
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::plural;
 use crate::socket;

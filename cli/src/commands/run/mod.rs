@@ -10,10 +10,10 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
 
-use answers::job::{JobRow, SealedState, short_job};
+use answers::job::{JobRow, SealedState, first_cause, short_job};
 use answers::pipeline::newest_of_version;
+use answers::setting::EXECUTOR;
 use engine::{Engine, Graph, Selection, apply, time};
-use repos::settings::EXECUTOR;
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
 pub(crate) use board::{Board, news, print_ended};
@@ -229,8 +229,7 @@ fn judge(cx: &Context, store: &Store, jobs: &[JobRow]) -> Result<()> {
 
 /// An error unless all these jobs succeeded; it names the job that most likely caused the other failures.
 pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
-    let bad: Vec<&JobRow> = jobs.iter().filter(|job| job.sealed != Some(SealedState::Success)).collect();
-    let Some(job) = bad.iter().min_by_key(|job| (rank(job.sealed), job.order)) else { return Ok(()) };
+    let Some((job, others)) = first_cause(jobs) else { return Ok(()) };
     let name = short_job(store, job)?;
     let state = match job.sealed {
         None => "has not ended",
@@ -246,21 +245,9 @@ pub(crate) fn judge_jobs(store: &Store, jobs: &[JobRow]) -> Result<()> {
         message.push('\n');
         message.push_str(line);
     }
-    if bad.len() > 1 {
-        message
-            .push_str(&format!("\n{} did not succeed either", plural(bad.len() as u64 - 1, "other job", "other jobs")));
+    if others > 0 {
+        message.push_str(&format!("\n{} did not succeed either", plural(others, "other job", "other jobs")));
     }
     let hint = if datums.is_empty() { format!("pv job show {name}") } else { failures::hint(store, job)? };
     Err(CliError::new(ErrorKind::Failed, message).hint(hint))
-}
-
-/// Causes rank before effects.
-fn rank(state: Option<SealedState>) -> u8 {
-    match state {
-        Some(SealedState::Failure) => 0,
-        Some(SealedState::Killed) => 1,
-        Some(SealedState::Unrunnable) => 2,
-        None => 3,
-        Some(SealedState::Success) => 4,
-    }
 }

@@ -1,14 +1,15 @@
 //! `pv show ID`: whatever the id names.
 
+use answers::commit::place_of;
 use answers::file::FileEntry;
-use answers::named::{Kind, Named, Resolved};
+use answers::named::{Kind, Named, commit_at};
 use answers::object::{CodeView, ImageUse, Subject};
 use answers::object::{
     certificate_view, code_view, content_view, document_of, document_view, image_use, map_view, result_view,
     signing_key_view,
 };
 use answers::sorted::Sorted;
-use specs::{DatumRef, Digest, FilePath, RunRef};
+use specs::{DatumRef, Digest, RunRef};
 
 use super::{print, show_commit, show_run};
 use crate::commands::views::result_word;
@@ -23,10 +24,7 @@ const NAMED: usize = 10;
 pub(super) fn show(cx: &Context, named: &Named) -> Result<()> {
     let store = cx.store()?;
     match named {
-        Named::Commit(id) => {
-            let at = Resolved { id: *id, commit: store.commit(id)?, path: FilePath::root() };
-            show_commit(cx, &at)
-        }
+        Named::Commit(id) => show_commit(cx, &commit_at(store, *id)?),
         Named::Run(id) => show_run(cx, &RunRef(id.to_string().parse()?)),
         Named::Datum(id) => crate::commands::datum::show_one(cx, &DatumRef::Id(id.to_string().parse()?)),
         Named::Result(digest) => show_result(cx, digest),
@@ -123,8 +121,7 @@ fn show_certificate(cx: &Context, digest: &Digest) -> Result<()> {
     if cx.out().is_json() {
         return cx.out().json(&view);
     }
-    let of =
-        format!("{}@{}", store.commit(&view.certificate.commit)?.repo, store.short_commit(&view.certificate.commit)?);
+    let of = place_of(store, &view.certificate.commit)?;
     let mut lines = vec![("certificate", digest.to_string()), ("of", of)];
     lines.extend(vouched::certificate_lines(&[view], &cx.human()));
     print(cx, lines)

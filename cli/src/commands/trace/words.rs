@@ -68,7 +68,7 @@ pub(super) fn code(stamp: Option<&CodeStamp>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use repos::documents::GitCheck;
+    use answers::pipeline::GitCheck;
 
     use super::*;
 

@@ -88,3 +88,8 @@ pub fn commit_changes(store: &Store, commit: &Commit) -> Result<CommitChanges> {
     }
     Ok(counts)
 }
+
+/// A commit as people type it, with its repository: `images@77ab01c2`.
+pub fn place_of(store: &Store, id: &CommitId) -> Result<String> {
+    Ok(format!("{}@{}", store.commit(id)?.repo, store.short_commit(id)?))
+}

@@ -109,6 +109,7 @@ pub struct DatumView {
     pub result: Option<Digest>,
     /// The job that executed it: pipeline and run. For a cached datum, another job.
     #[serde(rename = "executed_by", serialize_with = "as_job_id")]
+    #[schemars(with = "Option<String>")]
     pub made_by: Option<(PipelineName, RunId)>,
     /// The pipeline version for which it was executed.
     pub pipeline_version: Option<u32>,

@@ -4,6 +4,7 @@ use engine::Result;
 use engine::apply::find_retry;
 use engine::live::Live;
 use repos::documents::ResultDocument;
+use repos::journal::SealedState;
 use repos::tree::Tree;
 use repos::{JobRow, Store};
 use specs::{DatumId, is_shell_name};
@@ -104,4 +105,23 @@ fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Result<Option
 /// Whether a job may be retried: the newest of a pipeline that is not stopped, once it has ended.
 pub fn may_be_retried(store: &Store, job: &JobRow) -> bool {
     find_retry(store, job).is_ok() && store.pipeline(&job.pipeline).is_ok_and(|row| !row.is_stopped())
+}
+
+/// Of jobs that did not succeed the one that most likely caused the other failures, and how many others there are; `None` when all
+/// succeeded.
+pub fn first_cause(jobs: &[JobRow]) -> Option<(&JobRow, u64)> {
+    let bad = || jobs.iter().filter(|job| job.sealed != Some(SealedState::Success));
+    let first = bad().min_by_key(|job| (rank(job.sealed), job.order))?;
+    Some((first, bad().count() as u64 - 1))
+}
+
+/// Causes before effects.
+fn rank(state: Option<SealedState>) -> u8 {
+    match state {
+        Some(SealedState::Failure) => 0,
+        Some(SealedState::Killed) => 1,
+        Some(SealedState::Unrunnable) => 2,
+        None => 3,
+        Some(SealedState::Success) => 4,
+    }
 }

@@ -2,19 +2,22 @@
 //!
 //! - `view`     a job in short
 //! - `list`     jobs of the store, of a pipeline or of a run
+//! - `awaited`  the jobs that somebody waits for
 //! - `pace`     how fast a job is that runs in this process, what a job made
 //! - `details`  all about one job, with the datums that failed and those at work
 //! - `failures` why one failed, in short
 
+mod awaited;
 mod details;
 mod failures;
 mod list;
 mod pace;
 mod view;
 
+pub use awaited::{Awaited, awaited, awaited_jobs, job_now};
 pub use details::{JobDetails, job_details};
 pub use engine::live::{JobState, LiveJob, job_id};
-pub use failures::{Ended, FailedDatum, Most, failed_datums, may_be_retried, why_ended};
+pub use failures::{Ended, FailedDatum, Most, failed_datums, first_cause, may_be_retried, why_ended};
 pub use list::jobs;
 pub use pace::{JobOutput, Pace, output_of, pace};
 pub use repos::JobRow;

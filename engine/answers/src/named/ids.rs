@@ -347,3 +347,8 @@ pub fn find_version(store: &Store, reference: &Reference) -> Result<Option<(Vers
     })?;
     Ok(Some((VersionOf { pipeline, version }, store.document(&row.document)?)))
 }
+
+/// All files of a commit.
+pub fn commit_at(store: &Store, id: CommitId) -> Result<Resolved> {
+    Ok(Resolved { id, commit: store.commit(&id)?, path: FilePath::root() })
+}

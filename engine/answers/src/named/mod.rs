@@ -11,7 +11,7 @@ use specs::ReferenceError;
 mod ids;
 mod jobs;
 
-pub use ids::{Files, Named, VersionOf, files_of, find_files, find_id, find_version};
+pub use ids::{Files, Named, VersionOf, commit_at, files_of, find_files, find_id, find_version};
 pub use repos::object::Kind;
 pub use repos::store::Resolved;
 

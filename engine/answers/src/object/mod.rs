@@ -12,10 +12,10 @@ use repos::documents::VersionDocument;
 use repos::object::Kind;
 use repos::store::Resolved;
 use repos::{RepoError, Store};
-use specs::{DatumRef, Digest, ErrorKind, FilePath, JobRef, Source};
+use specs::{DatumRef, Digest, ErrorKind, JobRef, Source};
 
 use crate::datum::find_datum;
-use crate::named::{Named, VersionOf, find_id, find_job, find_version};
+use crate::named::{Named, VersionOf, commit_at, find_id, find_job, find_version};
 
 pub use views::{
     CodeView, ContentView, ImageUse, MapView, ResultView, SigningKeyView, certificate_view, code_view, content_view,
@@ -79,10 +79,7 @@ fn by_id(store: &Store, source: &Source, has_document: bool) -> Result<Subject> 
         return Err(EngineError::Usage { what: format!("`{source}` is not an id"), hint: Some("pv log".to_owned()) });
     };
     match (find_id(store, &prefix), source) {
-        (Ok(Named::Commit(id)), _) => {
-            let at = Resolved { id, commit: store.commit(&id)?, path: FilePath::root() };
-            Ok(Subject::Commit(Box::new(at)))
-        }
+        (Ok(Named::Commit(id)), _) => Ok(Subject::Commit(Box::new(commit_at(store, id)?))),
         (Ok(Named::Document(Kind::Version, digest)), _) if !has_document => {
             let VersionDocument { name: pipeline, version, .. } = store.document(&digest)?;
             Ok(Subject::Version(VersionOf { pipeline, version }))

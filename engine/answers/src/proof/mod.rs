@@ -22,6 +22,9 @@ use repos::Store;
 use crate::trace::Trace;
 use engine::Result;
 
+pub use repos::keys::PublicKey;
+pub use repos::log::checkpoint::Checkpoint;
+
 pub use bundle::{Case, Contents, gather, verify_bundle};
 pub use envelope::{Envelope, EnvelopeSignature, PAYLOAD_TYPE, authenticated};
 pub use rerun::{Intended, Repeat, rerun};
