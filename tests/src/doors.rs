@@ -14,11 +14,48 @@ use crate::rooms::paths_of;
 const EVERYWHERE: [&str; 2] = ["repos::RepoError", "repos::Timestamp"];
 
 /// What single files or folders of `cli/src` may name beside that, and why.
-const HERE: &[(&str, &[&str], &str)] = &[];
+const HERE: &[(&str, &[&str], &str)] = &[
+    ("app.rs", &["repos::set_stop_point"], "tests stop the process at a named point"),
+    ("context/", &["repos::OpenOptions", "repos::Store", "repos::place::Access", "repos::time"], "opens the store"),
+    ("executors.rs", &["repos::random_hex"], "a name that nobody else has"),
+    ("known.rs", &["repos::Store", "repos::hash", "repos::log", "repos::random_hex"], "what this machine saw of stores"),
+    ("output/escape.rs", &["repos::random_hex"], "a mark that no text has"),
+    ("socket/", &["repos::Change", "repos::Publisher", "repos::Store", "repos::packs::PackName"], "hands changes over"),
+    ("socket/tests.rs", &["repos::journal"], "a change to hand over"),
+    ("commands/bundle.rs", &["repos::random_hex"], "a name that nobody else has"),
+    ("commands/fsck.rs", &["repos::fsck", "repos::packs::open_url", "repos::store::journal_at"], "repairs a store"),
+    ("commands/gc.rs", &["repos::gc"], "collects garbage"),
+    ("commands/init/example.rs", &["repos::files::Edits", "repos::tree::FileEntry"], "commits files"),
+    ("commands/change.rs", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
+    ("commands/cp.rs", &["repos::files"], "commits files"),
+    ("commands/mv.rs", &["repos::files"], "commits files"),
+    ("commands/put.rs", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
+    ("commands/revert.rs", &["repos::files"], "commits files"),
+    ("commands/rm.rs", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
+    (
+        "commands/streams.rs",
+        &["repos::Store", "repos::documents::Origin", "repos::files", "repos::tree", "repos::web"],
+        "commits files",
+    ),
+    ("commands/try_out/", &["repos::Store", "repos::documents::ResultDocument"], "executes what is tried"),
+    ("commands/txn/", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
+];
 
 /// Types that `cli` turns into JSON by `derive(Serialize)` alone: a line each that prints the answer as it is, with words for people beside
 /// it. All others are listed here with the reason.
-const SHAPES: &[(&str, &str)] = &[];
+const SHAPES: &[(&str, &str)] = &[
+    ("commands/change.rs", "what a commit did"),
+    ("commands/init/mod.rs", "what was made"),
+    ("commands/mirror.rs", "what was sent"),
+    ("commands/pipeline/apply.rs", "what was applied"),
+    ("commands/pipeline/check.rs", "files of this machine, not a store"),
+    ("commands/pipeline/rollback.rs", "what was applied"),
+    ("commands/pipeline/sources.rs", "files of this machine, not a store"),
+    ("commands/version.rs", "this program, not a store"),
+    ("error.rs", "errors"),
+    ("known.rs", "a file of this machine"),
+    ("socket/protocol.rs", "messages between two processes"),
+];
 
 /// What is wrong in the workspace at `root`, a line each.
 ///
