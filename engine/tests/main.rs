@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod following;
 mod forgeries;
+mod forms;
 mod garbage;
 mod inputs;
 mod kept;

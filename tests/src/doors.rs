@@ -18,7 +18,11 @@ const HERE: &[(&str, &[&str], &str)] = &[
     ("app.rs", &["repos::set_stop_point"], "tests stop the process at a named point"),
     ("context/", &["repos::OpenOptions", "repos::Store", "repos::place::Access", "repos::time"], "opens the store"),
     ("executors.rs", &["repos::random_hex"], "a name that nobody else has"),
-    ("known.rs", &["repos::Store", "repos::hash", "repos::log", "repos::random_hex"], "what this machine saw of stores"),
+    (
+        "known.rs",
+        &["repos::Store", "repos::hash", "repos::log", "repos::random_hex"],
+        "what this machine saw of stores",
+    ),
     ("output/escape.rs", &["repos::random_hex"], "a mark that no text has"),
     ("socket/", &["repos::Change", "repos::Publisher", "repos::Store", "repos::packs::PackName"], "hands changes over"),
     ("socket/tests.rs", &["repos::journal"], "a change to hand over"),

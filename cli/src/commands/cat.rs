@@ -21,12 +21,11 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     for source in &args.sources {
-        match &args.matching {
-            Some(glob) => files_matching(store, source, glob)?.try_for_each(|file| print(cx, &file?))?,
-            None => {
-                let file = file_of(store, source).map_err(CliError::from);
-                file.and_then(|file| print(cx, &file)).map_err(|error| literal(error, source.path()))?;
-            }
+        if let Some(glob) = &args.matching {
+            files_matching(store, source, glob)?.try_for_each(|file| print(cx, &file?))?;
+        } else {
+            let file = file_of(store, source).map_err(CliError::from);
+            file.and_then(|file| print(cx, &file)).map_err(|error| literal(error, source.path()))?;
         }
     }
     Ok(())

@@ -138,7 +138,7 @@ fn of_word(store: &Store, all: &[Recorded], word: &str) -> Result<Vec<Digest>> {
 
 /// The images in the provenance of a file.
 fn of_file(store: &Store, word: &str) -> Result<Vec<Digest>> {
-    let reference: Reference = word.parse().map_err(crate::named::not_a_reference)?;
+    let reference: Reference = word.parse().map_err(|error| crate::named::not_a_reference(&error))?;
     let at = store.resolve(&reference)?;
     let found = trace(store, &at, Reach::everything())?;
     let mut images = Vec::new();

@@ -90,7 +90,7 @@ pub fn subject(store: &Store, live: Option<&Live>, target: &Target) -> Result<Su
                     if let Ok(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) = job {
                         store.pipeline(&name)?;
                     }
-                    Err(not_a_reference(error))
+                    Err(not_a_reference(&error))
                 }
             },
         },

@@ -5,7 +5,7 @@ use repos::documents::Commit;
 use repos::tree::Tree;
 use repos::{RepoRow, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName};
 
 use crate::short::ShortIds;
@@ -13,7 +13,7 @@ use crate::short::ShortIds;
 pub use repos::journal::RepoKind;
 
 /// A repository.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoView {
     /// Its name.
     pub name: RepoName,

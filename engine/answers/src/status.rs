@@ -9,7 +9,7 @@ use engine::{Graph, Result};
 use repos::settings::EXECUTOR;
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::PipelineName;
 
 use crate::job::JobState;
@@ -49,7 +49,7 @@ impl StatusView {
 }
 
 /// Something that needs an action by a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
     /// The pipeline.
     pub pipeline: PipelineName,

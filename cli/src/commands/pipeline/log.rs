@@ -49,5 +49,5 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let versions = pipeline_versions(cx.store()?, &args.name)?;
     let since = args.window.start(cx);
     let shown = versions.into_iter().filter(|view| since.is_none_or(|since| view.created_at >= since));
-    cx.list(args.window.limit(cx), shown.map(|view| Ok(view)))
+    cx.list(args.window.limit(cx), shown.map(Ok))
 }

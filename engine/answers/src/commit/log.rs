@@ -9,14 +9,14 @@ use repos::history::Did;
 use repos::store::Resolved;
 use repos::{Store, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{CommitId, FilePath, Glob, Reference};
 
 use super::view::{CommitView, commit_view};
 use crate::file::FileView;
 
 /// What became of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words say it")]
 pub enum PathChange {
@@ -68,7 +68,7 @@ pub fn log<'s>(
 ) -> Result<Log<'s>> {
     let from = store.resolve(reference)?;
     if let Some(glob) = glob {
-        return matching(store, from, glob, since).map(Log::Commits);
+        return matching(store, &from, glob, since).map(Log::Commits);
     }
     let mut commits = files::log(store, &from)?.peekable();
     if commits.peek().is_none() {
@@ -93,7 +93,7 @@ fn is_since(logged: &Result<Logged, repos::RepoError>, since: Option<Timestamp>)
 /// Commits that changed a path that matches: each commit is looked at, down to the first change that does.
 fn matching<'s>(
     store: &'s Store,
-    from: Resolved,
+    from: &Resolved,
     glob: &'s Glob,
     since: Option<Timestamp>,
 ) -> Result<Entries<'s, CommitView>> {

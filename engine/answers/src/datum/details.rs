@@ -4,7 +4,7 @@ use repos::documents::ResultDocument;
 use repos::tree::{KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::ErrorKind;
 
 use super::find::FoundDatum;
@@ -20,7 +20,7 @@ const FILES: usize = 1000;
 const LINES: usize = 3;
 
 /// All about a datum in a job.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatumDetails {
     /// The datum, with the sizes of the files that it read.
     #[serde(flatten)]

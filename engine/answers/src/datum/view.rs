@@ -7,7 +7,7 @@ use repos::documents::{ExecutorStamp, Recipe, ResultDocument, ResultState, Try};
 use repos::tree::Tree;
 use repos::{JobRow, RepoError, Store, Timestamp};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use specs::{DatumId, Digest, FilePath, Network, PipelineName, RunId};
 
 use super::known::{Entries, Known, provenance_of};
@@ -49,7 +49,7 @@ impl fmt::Display for DatumState {
 }
 
 /// One input of a datum.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DatumInput {
     /// The input's name.
     pub input: String,
@@ -63,7 +63,7 @@ pub struct DatumInput {
 }
 
 /// One try of a datum, for programs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct TryView {
     /// Absent if there was none.
@@ -91,7 +91,7 @@ impl TryView {
 }
 
 /// A datum, for programs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct DatumView {
     pub id: DatumId,
@@ -108,7 +108,7 @@ pub struct DatumView {
     /// The result; absent if it has none yet.
     pub result: Option<Digest>,
     /// The job that executed it: pipeline and run. For a cached datum, another job.
-    #[serde(rename = "executed_by", serialize_with = "as_job_id")]
+    #[serde(rename = "executed_by", with = "executed_by")]
     #[schemars(with = "Option<String>")]
     pub made_by: Option<(PipelineName, RunId)>,
     /// The pipeline version for which it was executed.
@@ -127,9 +127,23 @@ pub struct DatumView {
     pub try_details: Vec<TryView>,
 }
 
-#[expect(clippy::ref_option, reason = "serde asks so")]
-fn as_job_id<S: Serializer>(job: &Option<(PipelineName, RunId)>, to: S) -> Result<S::Ok, S::Error> {
-    job.as_ref().map(|(pipeline, run)| job_id(pipeline, run)).serialize(to)
+/// The job that executed a datum, as the id that programs know.
+mod executed_by {
+    use engine::live::job_id;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use specs::{PipelineName, RunId};
+
+    #[expect(clippy::ref_option, reason = "serde asks so")]
+    pub(super) fn serialize<S: Serializer>(job: &Option<(PipelineName, RunId)>, to: S) -> Result<S::Ok, S::Error> {
+        job.as_ref().map(|(pipeline, run)| job_id(pipeline, run)).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<(PipelineName, RunId)>, D::Error> {
+        let Some(id) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let parts = id.split_once('@').and_then(|(name, run)| Some((name.parse().ok()?, run.parse().ok()?)));
+        parts.map(Some).ok_or_else(|| D::Error::custom(format!("`{id}` is not the id of a job")))
+    }
 }
 
 impl DatumView {

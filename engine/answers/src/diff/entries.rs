@@ -4,7 +4,7 @@ use repos::files::{self, Changes, FileChange};
 use repos::tree::Tree;
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::FilePath;
 
 use super::Named;
@@ -14,7 +14,7 @@ use super::Named;
 const RENAMES_AMONG: usize = 50_000;
 
 /// The kinds of differences.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Change {
@@ -65,7 +65,7 @@ impl From<FileChange> for Entry {
 }
 
 /// How many paths differ, by kind.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they count")]
 pub struct Counts {
     pub added: u64,

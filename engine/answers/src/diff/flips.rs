@@ -6,7 +6,7 @@ use compare::{CompareError, FileFlips, Flip, KeyUse, Limits, Query, is_same_valu
 use repos::tree::{Tree, directory_range, path_of};
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::FilePath;
 
 use super::content::{side, store_error};
@@ -51,7 +51,7 @@ pub struct Flips {
     /// The records whose value changed: lost ones first, then gained ones.
     pub records: Vec<Record>,
     /// Number of changed records that are left out.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub records_left_out: u64,
     /// What the files read as records have.
     #[serde(skip)]
@@ -88,7 +88,7 @@ impl Seen {
 }
 
 /// How many records moved from one value to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct Move {
     pub old: String,
@@ -98,7 +98,7 @@ pub struct Move {
 }
 
 /// The meaning of a change of value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `Flips` say what they mean")]
 pub enum Verdict {

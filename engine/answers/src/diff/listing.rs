@@ -6,7 +6,7 @@ use compare::Detail;
 use engine::Result;
 use repos::{RepoError, RunRow, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{CommitId, ErrorKind, FilePath, RepoName, RunId, RunRef};
 
 use super::content::Named;
@@ -42,7 +42,7 @@ impl DiffView {
 }
 
 /// A repository of which two runs made or used other files.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoDiff {
     /// The repository.
     pub repo: RepoName,
@@ -61,10 +61,7 @@ pub fn two_runs(store: &Store, first: &RunRef, second: &RunRef) -> Result<[RunId
 }
 
 /// The repositories of which two runs made or used other commits, each compared as it is asked for.
-pub fn diff_of_runs<'s>(
-    store: &'s Store,
-    [older, newer]: [RunId; 2],
-) -> Result<impl Iterator<Item = Result<RepoDiff>> + use<'s>> {
+pub fn diff_of_runs(store: &Store, [older, newer]: [RunId; 2]) -> Result<impl Iterator<Item = Result<RepoDiff>>> {
     let (older, newer) = (store.run(&older)?, store.run(&newer)?);
     let repos = store.repos()?.into_iter();
     Ok(repos.filter_map(move |(repo, _)| compare(store, repo, &older, &newer).transpose()))

@@ -103,6 +103,7 @@ impl Sides {
     }
 
     /// Restricts the comparison to matching paths.
+    #[must_use]
     pub fn matching(self, matching: Option<Glob>) -> Self {
         Self { matching, ..self }
     }

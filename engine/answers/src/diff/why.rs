@@ -6,7 +6,7 @@ use repos::Store;
 use repos::documents::{Commit, CommitKind, PipelineStamp, ResultDocument, SpecDocument};
 use repos::tree::{KeyRange, Tree};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use specs::{BranchName, CommitId, FilePath, PipelineName, RepoName};
 
@@ -26,7 +26,7 @@ const RESULTS: usize = 1000;
 const SILENT: [&str; 4] = ["pipeline", "transform", "description", "metadata"];
 
 /// Why two output commits differ.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Why {
     /// Repositories of users and cron inputs whose commits differ.
     pub sources: Vec<SourceCause>,
@@ -52,7 +52,7 @@ impl Why {
 }
 
 /// A repository of a user or a cron input whose commits differ.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceCause {
     /// The repository.
     pub repo: RepoName,
@@ -74,7 +74,7 @@ pub struct SourceCause {
 }
 
 /// A pipeline that differs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageCause {
     /// The pipeline.
     pub pipeline: PipelineName,
@@ -90,7 +90,7 @@ pub struct StageCause {
 }
 
 /// How much of a stage differs from before.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Ran {
     /// The pipeline.
     pub pipeline: PipelineName,

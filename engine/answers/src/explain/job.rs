@@ -4,7 +4,7 @@ use repos::documents::{Commit, Provenance};
 use repos::journal::SealedState;
 use repos::{JobRow, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName};
 
 use super::sides::{Differences, FieldChange, Side, compare_transforms};
@@ -15,7 +15,7 @@ use engine::graph::Pipeline;
 use engine::live::Live;
 
 /// Explains a job.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobExplained {
     /// The job.
     #[serde(flatten)]
@@ -39,7 +39,7 @@ pub struct JobExplained {
 }
 
 /// An input that changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct InputChange {
     pub repo: RepoName,

@@ -3,7 +3,7 @@
 use repos::documents::{Commit, Provenance, Recipe};
 use repos::{JobRow, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::DatumId;
 
 use super::sides::{Differences, FieldChange, Side, compare_inputs, compare_transforms};
@@ -13,7 +13,7 @@ use crate::trace::Brought;
 use engine::Result;
 
 /// The differences between two of a kind.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared<T> {
     /// The one named first.
     pub old: T,
@@ -25,7 +25,7 @@ pub struct Compared<T> {
 }
 
 /// One of the compared datums.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct DatumSide {
     pub id: DatumId,

@@ -4,7 +4,7 @@ use repos::Store;
 use repos::documents::Commit;
 use repos::tree::Tree;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::CommitId;
 use specs::spec::PfsInput;
 
@@ -17,7 +17,7 @@ use engine::graph::{BranchOf, Pipeline};
 use engine::live::Live;
 
 /// Explains the state of a pipeline.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineExplained {
     /// The pipeline.
     #[serde(flatten)]
@@ -31,7 +31,7 @@ pub struct PipelineExplained {
 }
 
 /// The state of an input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct InputExplained {
     /// Its name.
     pub input: String,

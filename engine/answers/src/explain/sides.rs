@@ -6,7 +6,7 @@ use repos::documents::{CodeStamp, Commit, Recipe, RecipeInput, Transform, Versio
 use repos::tree::{FileEntry, PathKind, Tree, directory_range, path_of};
 use repos::{JobRow, RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{Digest, FilePath};
 
 use super::recipes::by_name;
@@ -19,7 +19,7 @@ use engine::graph::Pipeline;
 const FILES: usize = 20;
 
 /// A field that differs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FieldChange {
     /// The field: `transform.cmd`, `transform.env.LEVEL`, `transform.code/detect.py`; the name of an input; for jobs also `version` and
     /// `images@main`.
@@ -37,7 +37,7 @@ pub struct FieldChange {
 }
 
 /// The differences between two sides, and what is the same.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Differences {
     /// Fields that differ: those of the transform, then the inputs.
     pub changes: Vec<FieldChange>,

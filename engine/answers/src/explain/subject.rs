@@ -25,7 +25,7 @@ pub fn subject(store: &Store, target: &Target) -> Result<Subject> {
         Target::Word(word) => word,
     };
     if word.contains('/') {
-        return Ok(Subject::Datum(word.parse().map_err(not_a_reference)?));
+        return Ok(Subject::Datum(word.parse().map_err(|error| not_a_reference(&error))?));
     }
     match word.parse::<JobRef>() {
         Ok(JobRef::Newest(name)) if store.find_pipeline(&name)?.is_some() => return Ok(Subject::Pipeline(name)),
@@ -41,7 +41,8 @@ pub fn subject(store: &Store, target: &Target) -> Result<Subject> {
     if let Ok(datum) = word.parse() {
         return Ok(Subject::Datum(datum));
     }
-    let name: PipelineName = word.parse().map_err(specs::ReferenceError::from).map_err(not_a_reference)?;
+    let name: PipelineName =
+        word.parse().map_err(specs::ReferenceError::from).map_err(|error| not_a_reference(&error))?;
     store.pipeline(&name)?;
     Ok(Subject::Pipeline(name))
 }

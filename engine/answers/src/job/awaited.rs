@@ -28,7 +28,7 @@ pub fn awaited(store: &Store, target: &Target) -> Result<Awaited> {
                 let job = find_job(store, &job)?;
                 Ok(Awaited { run: job.run, pipelines: Some(BTreeSet::from([job.pipeline])) })
             }
-            _ => of_commit(&word.parse().map_err(not_a_reference)?),
+            _ => of_commit(&word.parse().map_err(|error| not_a_reference(&error))?),
         },
     }
 }

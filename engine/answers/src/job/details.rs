@@ -5,7 +5,7 @@ use engine::live::Live;
 use repos::documents::{ExecutorStamp, Provenance};
 use repos::{JobRow, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::view::{JobView, job_view, live_job};
 use crate::datum::{
@@ -16,7 +16,7 @@ use crate::datum::{
 const DATUMS: usize = 100;
 
 /// All about a job.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobDetails {
     /// The job.
     #[serde(flatten)]

@@ -4,7 +4,7 @@ use repos::documents::{ExecutorKind, ExecutorStamp, JobDocument, VersionDocument
 use repos::journal::CauseKind;
 use repos::{JobRow, RepoError, Store, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName, RunId};
 
 use crate::run::CauseView;
@@ -15,7 +15,7 @@ use engine::inputs::{Readiness, WaitsFor, inputs_of};
 use engine::live::{Counts, JobKey, JobState, Live, LiveJob, job_id};
 
 /// A job, for programs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct JobView {
     pub id: String,

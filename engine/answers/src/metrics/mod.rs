@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use repos::store::Resolved;
 use repos::{Store, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use specs::{CommitId, FilePath, RepoName, RunId};
 
@@ -59,7 +59,7 @@ pub enum Scope {
 }
 
 /// Rows of files with parameters and metrics.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Table {
     /// The parameters that become columns: the requested ones, then those that differ between rows.
     pub parameters: Vec<String>,
@@ -74,7 +74,7 @@ pub struct Table {
 }
 
 /// A metric.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Metric {
     /// Its name.
     pub name: String,
@@ -83,7 +83,7 @@ pub struct Metric {
 }
 
 /// A version of a file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// Its repository.
     pub repo: RepoName,

@@ -7,7 +7,7 @@ use repos::documents::{ResultDocument, ResultState};
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use specs::{CommitId, DatumId, FilePath};
 
@@ -21,7 +21,7 @@ const FILES: usize = 10;
 const FIGURES: usize = 20;
 
 /// The figures of two sides.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Sides {
     /// File by file; for each, the figures that are numbers or differ.
     pub figures: Vec<SideBySide>,
@@ -32,7 +32,7 @@ pub struct Sides {
 }
 
 /// A figure on both sides.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SideBySide {
     /// The file.
     pub path: FilePath,

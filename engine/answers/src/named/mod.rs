@@ -18,6 +18,6 @@ pub use repos::store::Resolved;
 pub use jobs::{find_job, find_jobs, is_pipelines};
 
 /// A text that is not the reference it is meant to be.
-pub(crate) fn not_a_reference(error: ReferenceError) -> EngineError {
+pub(crate) fn not_a_reference(error: &ReferenceError) -> EngineError {
     EngineError::Usage { what: error.to_string(), hint: error.hint() }
 }

@@ -119,6 +119,6 @@ fn version_document(store: &Store, of: &VersionOf) -> Result<Digest> {
     row.map(|row| row.document).ok_or_else(|| EngineError::NotFound { what: format!("{of} not found"), hint: None })
 }
 
-fn no_document(sort: &str, short: &str) -> EngineError {
-    EngineError::Usage { what: format!("a {sort} has no document"), hint: Some(format!("pv show {short}")) }
+fn no_document(sort: &str, id: &str) -> EngineError {
+    EngineError::Usage { what: format!("a {sort} has no document"), hint: Some(format!("pv show {id}")) }
 }

@@ -4,14 +4,14 @@ use repos::documents::{CodeStamp, ImageStamp, SpecDocument, Transform, VersionDo
 use repos::journal::{Cause, CauseKind, Entry};
 use repos::{Store, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{PipelineName, RunId};
 
 use engine::Result;
 use engine::apply::differences;
 
 /// One version of a pipeline.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct VersionView {
     pub pipeline: PipelineName,
@@ -102,7 +102,7 @@ fn records_of(store: &Store, name: &PipelineName) -> Result<Vec<Made>> {
 }
 
 /// The parts of a pipeline version.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct VersionDetails {
     #[serde(flatten)]

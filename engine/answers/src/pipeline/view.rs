@@ -48,7 +48,7 @@ impl fmt::Display for PipelineState {
 }
 
 /// A pipeline, for programs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields of the contract")]
 pub struct PipelineView {
     pub name: PipelineName,
@@ -117,7 +117,7 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
 }
 
 /// A pipeline with its jobs in short.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineLine {
     /// The pipeline.
     #[serde(flatten)]
@@ -180,7 +180,7 @@ fn state_of(
 }
 
 /// The parts of a pipeline in its newest version.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct PipelineDetails {
     #[serde(flatten)]

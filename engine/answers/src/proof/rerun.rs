@@ -17,7 +17,7 @@ use repos::store::Resolved;
 use repos::tree::{Tree, path_of};
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, FilePath, Network, PipelineName};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -50,7 +50,7 @@ pub struct Repeat<'a> {
 }
 
 /// Datums of one stage that are executed the same way, or left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Intended {
     /// The pipeline.
     pub pipeline: PipelineName,

@@ -16,7 +16,7 @@ use super::verify::{Link, Report, Since, Verdict};
 use crate::sorted::Sorted;
 
 /// What a check found.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyView {
     /// How many links of each kind were checked.
     pub checked: BTreeMap<String, u64>,

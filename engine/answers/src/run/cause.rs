@@ -3,11 +3,11 @@
 use repos::journal::CauseKind;
 use repos::{RepoError, RunRow, Store, Timestamp};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::RunId;
 
 /// Why a run was created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CauseView {
     /// The kind of change.
     pub kind: CauseKind,

@@ -14,7 +14,7 @@ use super::cause::CauseView;
 use crate::short::ShortIds;
 
 /// A run.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
     /// Its id.
     pub id: RunId,

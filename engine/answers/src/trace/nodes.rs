@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use repos::Timestamp;
 use repos::documents::{CodeStamp, CommitKind, ExecutorStamp, ImageStamp, ResultState, Try};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
 use crate::run::CauseView;
 
 /// The full provenance of one file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Trace {
     /// The file with its origins.
     #[serde(flatten)]
@@ -34,7 +34,7 @@ pub struct Trace {
 }
 
 /// The commit that a trace starts from.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionNode {
     /// The branch it was made for.
     pub branch: BranchName,
@@ -57,7 +57,7 @@ pub struct VersionNode {
 }
 
 /// A file of a commit and where it came from.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileNode {
     /// Its repository.
     pub repo: RepoName,
@@ -79,7 +79,7 @@ pub struct FileNode {
 }
 
 /// An input file whose content equals that of an output file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SameAs {
     /// The input's name.
     pub input: String,
@@ -92,7 +92,7 @@ pub struct SameAs {
 }
 
 /// The origin of a file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
     /// A datum wrote it.
@@ -108,7 +108,7 @@ pub enum Origin {
 }
 
 /// A datum: what was executed, where, and what it read.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatumNode {
     /// Digest of its recipe.
     pub id: DatumId,
@@ -121,7 +121,7 @@ pub struct DatumNode {
     /// Number of tries.
     pub tries: usize,
     /// All tries before the last.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_tries: Vec<Try>,
     /// The pipeline for which it ran.
     pub pipeline: PipelineName,
@@ -147,16 +147,16 @@ pub struct DatumNode {
     /// The command.
     pub cmd: Vec<String>,
     /// Lines of its stdin.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stdin: Vec<String>,
     /// Environment variables that the spec sets.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Names of its secrets; their values are stored in no commit.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<String>,
     /// Files of the host named in its command, under the process executor.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub host_files: BTreeMap<String, Digest>,
     /// The code at `/code`, and how it and the spec compare with git; old records say that nothing was compared.
     pub code: Option<CodeStamp>,
@@ -175,7 +175,7 @@ pub struct DatumNode {
     /// What it read, in spec order; inputs outside the recipe last.
     pub inputs: Vec<InputNode>,
     /// Number of further inputs of a large group.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub more_inputs: u64,
 }
 
@@ -185,7 +185,7 @@ fn is_none(count: &u64) -> bool {
 }
 
 /// What a datum read of one input: a file, or a directory.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "each marks another thing, and any of them go together")]
 pub struct InputNode {
     /// The input's name.
@@ -200,23 +200,23 @@ pub struct InputNode {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<Extent>,
     /// Whether the datum saw only the names of the files, not their content.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub empty_files: bool,
     /// Whether it is outside the recipe.
     pub reference: bool,
     /// Whether the input's branch had a newer commit by the time of the run that made the requested commit: because of a stopped pipeline,
     /// a failed job, or an input that starts no job.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub older: bool,
     /// Whether it is a directory whose files are elsewhere in this trace, under another datum that read it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub seen: bool,
     /// Its files; the first ones of a large directory.
     pub files: Vec<FileNode>,
 }
 
 /// A commit, and the branch from which a job read it.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BranchCommit {
     /// Its repository.
     pub repo: RepoName,
@@ -228,7 +228,7 @@ pub struct BranchCommit {
 }
 
 /// The size of a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Extent {
     /// Number of files at any depth.
     pub files: u64,
@@ -237,7 +237,7 @@ pub struct Extent {
 }
 
 /// The commit that introduced a file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SourceNode {
     /// The commit that introduced this content under this path.
     pub commit: CommitId,
@@ -260,7 +260,7 @@ pub struct SourceNode {
 }
 
 /// Who committed a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Brought {
     /// The commit: for a source, the one that introduced the file; for an output, the one in which it was examined.
     pub commit: CommitId,
@@ -273,7 +273,7 @@ pub struct Brought {
 }
 
 /// Everything that read a file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Forward {
     /// Its repository.
     pub repo: RepoName,
@@ -304,7 +304,7 @@ pub struct Forward {
 }
 
 /// The files at which a forward trace starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Start {
     /// Whether only files introduced by the commit are included: added, or with changed content.
     pub brought: bool,
@@ -315,7 +315,7 @@ pub struct Start {
 }
 
 /// A path that has or had the bytes of a file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForwardPlace {
     /// Its repository.
     pub repo: RepoName,
@@ -338,7 +338,7 @@ pub struct ForwardPlace {
 }
 
 /// Consecutive commits that have the content of a file at a path.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForwardPeriod {
     /// The first of them.
     pub first: Mention,
@@ -353,7 +353,7 @@ pub struct ForwardPeriod {
 }
 
 /// Whether the branch on which the file's commit was made has the file at its head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AtHead {
     /// The same content.
@@ -367,7 +367,7 @@ pub enum AtHead {
 }
 
 /// What is at the path now.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Now {
     /// The branch on which the commit was made.
     pub branch: BranchName,
@@ -378,7 +378,7 @@ pub struct Now {
 }
 
 /// A commit and who made it.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Mention {
     /// Its id.
     pub commit: CommitId,
@@ -391,7 +391,7 @@ pub struct Mention {
 }
 
 /// A datum that read a file.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reader {
     /// Its pipeline.
     pub pipeline: PipelineName,
@@ -415,7 +415,7 @@ pub struct Reader {
 }
 
 /// A file that a datum wrote.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Made {
     /// Its path in the output repository.
     pub path: FilePath,

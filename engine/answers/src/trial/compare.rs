@@ -4,7 +4,7 @@ use repos::documents::{ResultDocument, ResultState};
 use repos::tree::{KeyRange, Map, Tree, path_of};
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{CommitId, DatumId, Digest, FilePath};
 
 use engine::Result;
@@ -20,7 +20,7 @@ const SHOWN: usize = 20;
 const PATHS: usize = 3;
 
 /// How the datums of a trial compare with those of the current output.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compared {
     /// Number of datums with the same files as now.
     pub same: u64,
@@ -37,7 +37,7 @@ pub struct Compared {
 }
 
 /// How one datum compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the fields of `Compared` say what they mean")]
 pub enum Verdict {
@@ -48,7 +48,7 @@ pub enum Verdict {
 }
 
 /// A datum that is not the same.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TriedDatum {
     /// Its id.
     pub id: DatumId,
@@ -61,7 +61,7 @@ pub struct TriedDatum {
 }
 
 /// An output path that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TriedPath {
     /// The path.
     pub path: FilePath,

@@ -9,7 +9,7 @@ use engine::live::JobState;
 use engine::trial::{Tried, TriedJob, TriedOutput};
 use repos::Store;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use specs::{CommitId, DatumId, PipelineName, RunId};
 
 pub use compare::{Compared, TriedDatum, TriedPath, Verdict};
@@ -17,7 +17,7 @@ pub use compare::{Compared, TriedDatum, TriedPath, Verdict};
 use crate::metrics::{Sides, sides, sides_of_datums, sides_of_files};
 
 /// A trial, for programs.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialView {
     /// Its run; absent if nothing is kept.
     pub run: Option<RunId>,
@@ -28,7 +28,7 @@ pub struct TrialView {
 }
 
 /// The outcome of one pipeline.
-#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold, as those of a job")]
 pub struct TriedJobView {
     pub pipeline: PipelineName,
