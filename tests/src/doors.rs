@@ -90,10 +90,10 @@ pub fn faults(root: &Path) -> Vec<String> {
     }
     for (place, doors, _) in HERE {
         let vain = doors.iter().filter(|door| !used.contains(&(*place, **door)));
-        faults.extend(vain.map(|door| format!("{place} does not name `{door}` any more: strike it off the list")));
+        faults.extend(vain.map(|door| format!("{place} does not name `{door}` any more: remove it from the list")));
     }
     let vain = SHAPES.iter().filter(|(place, _)| !shaped.contains(place));
-    faults.extend(vain.map(|(place, _)| format!("{place} has no JSON shape any more: strike it off the list")));
+    faults.extend(vain.map(|(place, _)| format!("{place} has no JSON shape any more: remove it from the list")));
     faults
 }
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn another_name_is_told_with_its_place_and_a_shape_with_its_type() {
+    fn another_name_is_reported_with_its_place_and_a_shape_with_its_type() {
         let root = tempfile::tempdir().unwrap();
         let src = root.path().join("cli/src");
         fs::create_dir_all(&src).unwrap();

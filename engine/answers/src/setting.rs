@@ -1,10 +1,10 @@
 //! The settings of a store, and secrets by their names.
 
-use engine::{Result, secrets};
+use engine::{Graph, Pipeline, Result, secrets};
 use repos::Store;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use specs::{SecretKey, SecretName};
+use specs::{PipelineName, SecretKey, SecretName};
 
 pub use repos::settings::{ALL, AnySetting, EXECUTOR, JOBS, NoSetting, Source, named};
 
@@ -42,4 +42,11 @@ pub struct SecretView {
 /// The secrets of a store.
 pub fn secrets(store: &Store) -> Result<Vec<SecretView>> {
     Ok(secrets::list(store)?.into_iter().map(|(name, keys)| SecretView { name, keys }).collect())
+}
+
+/// The pipelines that use a secret, by name.
+pub fn users_of_secret(store: &Store, name: &SecretName) -> Result<Vec<PipelineName>> {
+    let graph = Graph::load(store)?;
+    let uses = |pipeline: &Pipeline| pipeline.spec.transform.secrets.iter().any(|one| one.name == name.as_str());
+    Ok(graph.pipelines.values().filter(|one| uses(one)).map(|one| one.name().clone()).collect())
 }

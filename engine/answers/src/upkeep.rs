@@ -113,7 +113,7 @@ pub struct GcView {
     pub packs_written: u64,
     /// Commits that lost their files.
     pub commits_pruned: usize,
-    /// What went, by its reason.
+    /// What was removed, by reason.
     pub gone: Vec<GoneView>,
     /// The largest files that are kept.
     pub largest: Vec<KeptView>,
@@ -121,7 +121,7 @@ pub struct GcView {
     pub only: Vec<HolderView>,
 }
 
-/// What went for one reason.
+/// What was removed for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct GoneView {

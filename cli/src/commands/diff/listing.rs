@@ -1,9 +1,8 @@
 //! The paths that differ, one by one or by directory, and their counts.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use answers::diff::{Change, Counts, DiffView, Entry, Named, Sides, compare_files};
+use answers::diff::{Change, Counts, DiffView, Directories, Entry, Named, Sides, compare_files};
 use compare::{Compared, Detail, KeyUse, Options};
 use specs::FilePath;
 
@@ -49,7 +48,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
     };
     let reader = Reader { cx: page.cx, args, store, readable };
     let (mut counts, mut key) = (Counts::default(), KeySeen::default());
-    let (mut directories, mut compared, mut left_out) = (Directories::default(), 0, 0);
+    let (mut directories, mut compared, mut left_out) = (Directories::up_to(DIRECTORIES), 0, 0);
     for (number, entry) in entries.enumerate() {
         let entry = entry?;
         counts.add(&entry);
@@ -85,7 +84,7 @@ pub(super) fn print(page: &Page<'_>, args: &Args, store: &Store, sides: &Sides) 
             page.cx.out().flush()?;
         }
     }
-    directories.print(page)?;
+    print_directories(page, directories)?;
     if left_out > 0 {
         let files = plural(left_out, "modified file", "modified files");
         page.line(&format!("the contents of {files} were not compared: use --all, or name a path"))?;
@@ -174,46 +173,18 @@ fn write_picture(cx: &Context, folder: &Path, path: &FilePath, png: &[u8]) -> Re
     Ok(given)
 }
 
-/// Counts by directory.
-#[derive(Default)]
-struct Directories {
-    found: BTreeMap<FilePath, Counts>,
-}
-
-impl Directories {
-    fn add(&mut self, entry: &Entry) {
-        let directory = entry.path.parent().unwrap_or_else(FilePath::root);
-        self.found.entry(directory).or_default().add(entry);
-        // Memory is bounded: the deepest directories are merged into their parents.
-        if self.found.len() > 25 * DIRECTORIES {
-            self.fold(10 * DIRECTORIES);
-        }
+/// Prints a roll-up of paths that are not listed.
+fn print_directories(page: &Page<'_>, directories: Directories) -> Result<()> {
+    let found = directories.counts();
+    if found.is_empty() {
+        return Ok(());
     }
-
-    /// Merges the deepest directories into their parents, until at most this many are left.
-    fn fold(&mut self, most: usize) {
-        let depth = |path: &FilePath| if path.is_root() { 0 } else { path.as_str().matches('/').count() };
-        while self.found.len() > most {
-            let Some(deepest) = self.found.keys().map(depth).max().filter(|deepest| *deepest > 0) else { return };
-            for (path, counts) in std::mem::take(&mut self.found) {
-                let path = if depth(&path) == deepest { path.parent().unwrap_or_else(FilePath::root) } else { path };
-                self.found.entry(path).or_default().add_all(&counts);
-            }
-        }
-    }
-
-    fn print(mut self, page: &Page<'_>) -> Result<()> {
-        if self.found.is_empty() {
-            return Ok(());
-        }
-        self.fold(DIRECTORIES);
-        page.heading("and all others by directory (--all lists them):")?;
-        let number = |number: u64| if number == 0 { String::new() } else { count(number) };
-        let rows = self.found.iter().map(|(path, counts)| {
-            let slash = if path.is_root() { "" } else { "/" };
-            let numbers = [counts.added, counts.removed, counts.modified, counts.renamed].map(number);
-            [vec![format!("{path}{slash}")], numbers.to_vec()].concat()
-        });
-        page.table(&["DIRECTORY", "ADDED", "REMOVED", "MODIFIED", "RENAMED"], rows.collect())
-    }
+    page.heading("and all others by directory (--all lists them):")?;
+    let number = |number: u64| if number == 0 { String::new() } else { count(number) };
+    let rows = found.iter().map(|(path, counts)| {
+        let slash = if path.is_root() { "" } else { "/" };
+        let numbers = [counts.added, counts.removed, counts.modified, counts.renamed].map(number);
+        [vec![format!("{path}{slash}")], numbers.to_vec()].concat()
+    });
+    page.table(&["DIRECTORY", "ADDED", "REMOVED", "MODIFIED", "RENAMED"], rows.collect())
 }

@@ -1,10 +1,8 @@
 //! What read a file: a line per pipeline, and optionally a line per output file.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use answers::datum::ResultState;
-use answers::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader, Start};
-use specs::PipelineName;
+use answers::trace::{AtHead, Forward, ForwardPeriod, ForwardPlace, Mention, Reader, ReadersSum, Start, by_pipeline};
 
 use super::words::{file_line, short_job};
 use crate::commands::views::{name_of, result_word};
@@ -14,20 +12,6 @@ use crate::output::{Columns, ShortIds, count, plural, size};
 
 /// Fewer inputs are not mentioned.
 const MANY_INPUTS: usize = 10;
-
-/// Totals of the datums of one pipeline that read the file.
-#[derive(Default)]
-struct Sum {
-    datums: u64,
-    files: u64,
-    without_files: u64,
-    failed: u64,
-    at_head: u64,
-    versions: BTreeSet<u32>,
-    /// Versions of the datums that wrote nothing.
-    blind: BTreeSet<u32>,
-    inputs: Vec<usize>,
-}
 
 pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<()> {
     let Forward { repo, commit, path, size_bytes, digest, readers, places, cut, .. } = found;
@@ -46,11 +30,11 @@ pub(super) fn print(cx: &Context, found: &Forward, with_files: bool) -> Result<(
     let sums = by_pipeline(readers);
     cx.out().line("")?;
     summary(cx, &sums)?;
-    for (name, sum) in sums.iter().filter(|(_, sum)| sum.files == 0) {
+    for sum in sums.iter().filter(|sum| sum.files == 0) {
         let who = if sum.failed == sum.datums { "failed on it" } else { "read it and wrote nothing" };
-        cx.out().line(format!("{name} {who}"))?;
+        cx.out().line(format!("{} {who}", sum.pipeline))?;
     }
-    if sums.iter().any(|(_, sum)| sum.files > 0) && sums.iter().all(|(_, sum)| sum.at_head == 0) {
+    if sums.iter().any(|sum| sum.files > 0) && sums.iter().all(|sum| sum.at_head == 0) {
         cx.out().wrapped("no derived file is at a head now; --files lists them with their jobs")?;
     }
     if *cut {
@@ -156,42 +140,18 @@ fn until(cx: &Context, store: &Store, period: &ForwardPeriod) -> Result<String> 
     Ok(format!(" to {} ({what} {}){back}", store.short_commit(&end.commit)?, who(cx, end)))
 }
 
-/// Totals by pipeline, in order of appearance.
-fn by_pipeline(readers: &[Reader]) -> Vec<(&PipelineName, Sum)> {
-    let mut order: Vec<&PipelineName> = Vec::new();
-    let mut sums: BTreeMap<&PipelineName, Sum> = BTreeMap::new();
-    for reader in readers {
-        let sum = sums.entry(&reader.pipeline).or_insert_with(|| {
-            order.push(&reader.pipeline);
-            Sum::default()
-        });
-        let files = reader.outputs.len() as u64;
-        sum.datums += 1;
-        sum.files += files;
-        sum.failed += u64::from(reader.state == ResultState::Failed);
-        sum.at_head += reader.outputs.iter().filter(|made| made.at_head).count() as u64;
-        sum.versions.insert(reader.version);
-        sum.inputs.push(reader.inputs_count);
-        if files == 0 {
-            sum.without_files += 1;
-            sum.blind.insert(reader.version);
-        }
-    }
-    order.into_iter().map(|name| (name, sums.remove(name).unwrap_or_default())).collect()
-}
-
-fn summary(cx: &Context, sums: &[(&PipelineName, Sum)]) -> Result<()> {
-    let line = |(name, sum): &(&PipelineName, Sum)| {
+fn summary(cx: &Context, sums: &[ReadersSum]) -> Result<()> {
+    let line = |sum: &ReadersSum| {
         let none =
             if sum.without_files > 0 { format!("; {} wrote none", count(sum.without_files)) } else { String::new() };
         let files = plural(sum.files, "file", "files") + &none;
-        vec![name.to_string(), plural(sum.datums, "datum", "datums"), files, count(sum.at_head), note(sum)]
+        vec![sum.pipeline.to_string(), plural(sum.datums, "datum", "datums"), files, count(sum.at_head), note(sum)]
     };
     cx.table(&["REPOSITORY", "READ BY", "MADE", "STILL AT HEAD", ""], sums.iter().map(line).collect())
 }
 
 /// `versions v1 v2; v1 wrote none; from 50,000 inputs each`, if noteworthy.
-fn note(sum: &Sum) -> String {
+fn note(sum: &ReadersSum) -> String {
     let names = |versions: &BTreeSet<u32>| versions.iter().map(|version| format!("v{version}")).collect::<Vec<_>>();
     let mut notes = Vec::new();
     if sum.failed > 0 {
@@ -203,7 +163,7 @@ fn note(sum: &Sum) -> String {
             notes.push(format!("{} wrote none", names(&sum.blind).join(" ")));
         }
     }
-    let (least, most) = (sum.inputs.iter().min().copied().unwrap_or(0), sum.inputs.iter().max().copied().unwrap_or(0));
+    let (least, most) = (sum.least_inputs, sum.most_inputs);
     if most >= MANY_INPUTS {
         let number = if least == most {
             count(most as u64)

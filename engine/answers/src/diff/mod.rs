@@ -8,6 +8,7 @@
 //! Not here: printing (`cli`), trees (`repos::tree`).
 
 mod content;
+mod directories;
 mod entries;
 mod flips;
 mod listing;
@@ -15,6 +16,7 @@ mod sides;
 mod why;
 
 pub use content::{Named, compare_files};
+pub use directories::Directories;
 pub use entries::{Change, Counts, Entries, Entry, entries};
 pub use flips::{Decision, Flips, Move, Record, Seen, Verdict, flips};
 pub use listing::{DiffView, RepoDiff, diff_of_runs, two_runs};

@@ -13,7 +13,7 @@ use specs::{CommitId, Glob, Reference, RepoName, Revision, Source};
 
 use crate::named::{Files, find_files};
 
-/// What was brought.
+/// What a download copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetView {
     /// `null` for files that no commit was asked for.

@@ -1,4 +1,4 @@
-//! The jobs that somebody waits for.
+//! The jobs that `pv wait` waits for.
 
 use std::collections::BTreeSet;
 
@@ -40,7 +40,7 @@ pub fn awaited_jobs(store: &Store, awaited: &Awaited) -> Result<Vec<JobRow>> {
     Ok(jobs)
 }
 
-/// A job as it is now; `None` when it is there no more.
+/// A job as it is now; `None` when it does not exist any more.
 pub fn job_now(store: &Store, job: &JobRow) -> Result<Option<JobRow>> {
     Ok(store.job(job.order, &job.pipeline)?)
 }

@@ -2,7 +2,7 @@
 //!
 //! - `view`     a job in short
 //! - `list`     jobs of the store, of a pipeline or of a run
-//! - `awaited`  the jobs that somebody waits for
+//! - `awaited`  the jobs that `pv wait` waits for
 //! - `pace`     how fast a job is that runs in this process, what a job made
 //! - `details`  all about one job, with the datums that failed and those at work
 //! - `failures` why one failed, in short

@@ -19,6 +19,7 @@ mod forward;
 mod inputs;
 mod nodes;
 mod same;
+mod sums;
 
 pub(crate) use back::{Place, brought};
 pub use back::{Reach, trace};
@@ -29,3 +30,4 @@ pub use nodes::{
     AtHead, BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, ForwardPeriod, ForwardPlace, InputNode, Made,
     Mention, Now, Origin, Reader, SameAs, SourceNode, Start, Trace, VersionNode,
 };
+pub use sums::{ReadersSum, by_pipeline};
