@@ -1,6 +1,8 @@
 //! Files with secrets: written for one try, into directories that contain nothing else, and removed after it.
 //!
 //! The executor created the directories in memory, so that no secret ever reaches a disk.
+//!
+//! A secret below `/tmp` is in a mount of the topmost directory of its path there; this mount stays when `/tmp` is emptied.
 
 use std::fs::File;
 use std::io::{self, Write};

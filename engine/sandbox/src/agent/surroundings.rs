@@ -6,6 +6,9 @@
 //!
 //! Limits, priority and CPU affinity come from the agent, and a process of the agent's user can change the agent's. System V IPC outlives
 //! all processes. Both are compared after each try; if they differ, no other try may run.
+//!
+//! Two changes are not detected: the I/O priority of the agent, which affects only speed, and the size that the empty directories `/tmp`
+//! and `/pfs/out` once had.
 
 use std::fs::{self, File};
 use std::io;

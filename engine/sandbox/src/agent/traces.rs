@@ -10,6 +10,8 @@
 //!
 //! Changes of the latter two kinds are not undone: the engine discards the sandbox. Keys and `io_uring` instances cannot be left, because
 //! `forbidden` blocks the calls for them.
+//!
+//! An image with more directories than `fs.inotify.max_user_watches` allows cannot be watched: each try then gets a new container.
 
 use std::collections::HashMap;
 use std::ffi::CString;

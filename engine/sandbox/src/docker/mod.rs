@@ -8,6 +8,11 @@
 //!
 //! `pull`: images; `archive`: images in files; `credentials`: logins from Docker's own configuration; `helper`: containers that never
 //! start, to fill volumes and inspect images.
+//!
+//! Root in a container can write to its copy of an input during its own try: preventing that would take another privilege (`SYS_ADMIN`).
+//! The agent detects it afterwards and fails the try. All capabilities are dropped except those that ordinary images need as root, no
+//! program gains any (`setuid` has no effect), and health checks are off. `clean_up` also removes agent volumes of other binaries if no
+//! container uses them.
 
 mod agent;
 mod archive;

@@ -3,6 +3,11 @@
 //! `pv worker enter` creates them without help (`agent::namespace`). If the host allows that only to `bwrap`, that creates them (`bwrap`).
 //! Images are not used: commands see the host's `/usr`, `/etc` and so on, read-only. Inputs and outputs are in a scratch directory of this
 //! engine, with a directory for each sandbox, which sees nothing else of it.
+//!
+//! There is one unprivileged user; a spec with another `user` ends as `NotStarted`. Of all resource limits, only the number of processes is
+//! enforced (before Linux 5.14, the kernel counts all processes of that user together). Commands see no host path below `/tmp`, `/run` or
+//! `/dev`. The root is read-only; `HOME` and `TMPDIR` are `/tmp`. Inputs and directories have one fixed old modification time, so an output
+//! that copies it is the same every time.
 
 mod bwrap;
 mod scratch;
