@@ -19,7 +19,8 @@
 //! gc         garbage collection: what to keep, what to prune, what to free
 //! fsck       checks that a store is intact
 //! ```
-//! Everything is synchronous: an async caller uses one blocking task for each operation.
+//! Everything is synchronous: a local read is one system call, an object store blocks on its own small runtime, and an async caller uses
+//! one blocking task for each operation.
 //! Not here: scheduling, containers, HTTP (`engine`).
 
 mod base;

@@ -1,4 +1,6 @@
 //! Finds where content or names are and were, over the histories of all branches and tags.
+//!
+//! Of each path, the newest ten periods are listed and the earlier ones are counted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

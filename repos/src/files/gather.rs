@@ -1,4 +1,7 @@
 //! Which files of this machine a put includes, and their target paths. Reads only names and metadata.
+//!
+//! A link to a directory inside a source is refused with a suggestion. It is neither followed nor skipped, so that nothing is stored twice
+//! unnoticed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CString, OsStr};

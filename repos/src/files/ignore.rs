@@ -7,6 +7,8 @@
 //!
 //! `!` includes again. A left-out folder is not entered, so nothing in it can be included again, as in git. Files called [`PATTERN_FILE`]
 //! only say what is data; where they count, they are not data themselves.
+//!
+//! So patterns of `--exclude` are not the globs of pipelines (`specs::glob`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

@@ -2,7 +2,8 @@
 //!
 //! It catches up from packs and journal, is never ahead of them, and is rebuilt if it is missing or has another version. `RocksDB`'s
 //! write-ahead log is off: after a crash the index is merely behind. A process that may not write to it (a reader, or a writer that leaves
-//! catching up to a later one) keeps newer rows in an *overlay* in memory and sees the same state.
+//! catching up to a later one) keeps newer rows in an *overlay* in memory and sees the same state. A reader takes no lock of `RocksDB`, so
+//! readers and writers never wait for each other.
 //!
 //! Packs come and go: an object whose row names a removed pack (`packs`) does not exist.
 //!

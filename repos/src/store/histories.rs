@@ -1,4 +1,7 @@
 //! When the history index is updated, and by which process: a writer does so after its own change, while no other process wants the lock.
+//!
+//! A store of an earlier version, which has no history index, gets one from its writers in bounded steps, or at once from `pv fsck
+//! --rebuild-index`.
 
 use std::sync::atomic::Ordering;
 

@@ -1,4 +1,7 @@
 //! Past positions of a branch, and who moved it: from the journal, so this also works for deleted branches.
+//!
+//! Each query reads the whole text of the journal and parses only the records that name the branch: O(bytes of the journal), without an
+//! index.
 
 use specs::{AsOf, BranchName, CommitId, PipelineName, RepoName, RunId};
 

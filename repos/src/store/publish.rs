@@ -1,4 +1,8 @@
 //! The last step of every change: its record is written atomically, after the data it names.
+//!
+//! A change whose record can neither be synced nor taken back is reported as unsure (exit code 6): it may have happened. So is a record
+//! that was sent to a bucket if the answer was lost and the bucket does not have it, because the request may still arrive. If an owner dies
+//! while it publishes for another process, that process looks for its change in the journal.
 
 use std::any::Any;
 use std::sync::Arc;
