@@ -1,7 +1,7 @@
 //! Compares two texts, line by line, however long they are.
 //!
 //! The common start and end are skipped. For the lines between, 8 bytes each are held, a million a side at a time; a second pass reads the
-//! lines that are shown.
+//! lines that are shown. In longer differences, a line that moved further than that counts as removed and added, and the finding says so.
 //! - `lines`: a file as lines; `hunks`: which lines differ; `shown`: lines as displayed
 
 mod hunks;

@@ -1,4 +1,6 @@
 //! The meaning of table cells. Tables have no types: a cell that reads as a JSON number is one, and `True` is `true`.
+//!
+//! A number with leading zeros or a plus sign is a text: it is a name, such as a postcode.
 
 use std::borrow::Cow;
 use std::hash::Hasher;

@@ -1,6 +1,8 @@
 //! Strict JSON, plus `NaN`, `Infinity`, `-Infinity` as Python writes them.
 //!
 //! It is parsed here rather than by a library: numbers keep all their digits, and duplicate keys are kept.
+//!
+//! A number with a point or an exponent that no float can hold (`1e400`) makes its file a text, because readers of JSON disagree about it.
 
 use super::Node;
 use super::number::{Exact, is_beyond_floats};

@@ -1,4 +1,6 @@
 //! YAML with the core schema of version 1.2, and integers of any size.
+//!
+//! Words that only YAML 1.1 reads as values, such as `yes`, are texts.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
