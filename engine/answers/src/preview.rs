@@ -1,6 +1,9 @@
 //! The preview: what would run, why, and for about how long, without running anything.
 //!
 //! Each number is exact for a job that is not interrupted, or marked as an upper bound; if there is no bound, that is reported.
+//!
+//! For a job that waits for the files of another pipeline, there is a bound only if the globs have no special characters. Otherwise it is
+//! `unbounded`, and the number is 2^53 − 1.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

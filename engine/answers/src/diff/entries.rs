@@ -1,4 +1,6 @@
 //! Which paths differ.
+//!
+//! Renames are searched among the first 50,000 differences.
 
 use repos::files::{self, Changes, FileChange};
 use repos::tree::Tree;

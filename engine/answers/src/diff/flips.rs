@@ -1,4 +1,6 @@
 //! Which decisions changed: compares one field of all records in two trees.
+//!
+//! For the counts by value, up to 200,000 unchanged files are read; beyond that, only files are counted.
 
 use std::collections::BTreeMap;
 

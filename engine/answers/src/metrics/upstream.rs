@@ -1,4 +1,7 @@
 //! The parameters of a file: the figures in small files that its datum read, what their datums read, and so on up to users' commits.
+//!
+//! The variables of specs are parameters too. Files above 1 MiB and inputs after the 64th of a datum are left out, and the answer says so.
+//! A figure in a pipeline's output is a parameter only if nothing that users committed differs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;

@@ -5,7 +5,7 @@
 //! running.
 //!
 //! Datums with network access can have external effects, such as a second mail: they are executed only if that is allowed, and otherwise
-//! left out and reported.
+//! left out and reported. The verdict is then `left out`, with exit code 6, as for datums that cannot run.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -3,6 +3,11 @@
 //! A job records its input commits; if one of these has the file, its path determines the datums that read it (`Shape::readers`), and their
 //! results are looked up in the datums map of the job's output. So the cost does not depend on the number of datums that did not read it.
 //! Their outputs are followed in the same way.
+//!
+//! From a directory or commit, the first 1,000 files are followed, unless all are requested. With all runs, the datums map is searched once
+//! for each job of a pipeline that took the repository, so the cost is O(jobs · log n), not O(datums). Other paths with the same content
+//! count only in users' repositories; they are searched for the first 64 files and never for an empty file. Of each path, the newest ten
+//! periods are listed and the earlier ones are counted. Trials are left out.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::ControlFlow;

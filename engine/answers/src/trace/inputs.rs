@@ -1,4 +1,6 @@
 //! What a datum read.
+//!
+//! An input is marked `older` if its branch had a newer commit at the run of the requested commit, even if a failed job is the reason.
 
 use repos::documents::{Commit, Provenance, Recipe, RecipeInput, Reference, ResultDocument};
 use repos::tree::{FileEntry, PathKind, Tree, directory_range, path_of};

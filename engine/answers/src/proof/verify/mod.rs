@@ -12,6 +12,10 @@
 //! - `walk`: checks a claim, link by link
 //!
 //! This module defines the possible claims: a file, a commit, all heads. Not here: whether a whole store is intact (`repos::fsck`).
+//!
+//! A commit from before the store had a key is proven, with a note, if a signed commit names it, directly or through others, and a signed
+//! record vouches for the journal as it was then. A later commit without a signature is not proven. If everything is consistent but nothing
+//! shows who vouches for it, because `--key` or every signature is missing, the verdict is *unchecked*, with its own exit code 9.
 
 use repos::store::Resolved;
 use repos::tree::Tree;
