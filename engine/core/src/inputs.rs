@@ -3,6 +3,9 @@
 //! For each input branch a job reads the commit of its own run, or else that of the newest earlier run that gave the branch a good commit,
 //! and waits while a job of an earlier run on that branch is open. In everything it depends on, no branch may occur with two different
 //! commits.
+//!
+//! The check has limits. It does not look behind a commit made on another branch to which a user or a trigger moved this branch, nor behind
+//! commits of a pipeline that was stopped in the run that took them, nor at inputs with `propagation_spec.never`.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

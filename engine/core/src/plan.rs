@@ -3,6 +3,8 @@
 //! The base is the branch's last good commit by the same pipeline version. With it, work is proportional to the change: the difference of
 //! the input trees gives the datums that it touches, and the base's datums map gives their old results. A new version is planned in full,
 //! and the cache avoids repeated work.
+//!
+//! A job with joins or groups and more than 200,000 changed files is planned in full, too.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,8 @@
 //! What a datum executes: its recipe, and the files that it sees.
+//!
+//! The variables describe the inputs only in the environment; there is no file `/pfs/.env`. `PACH_DATUM_<input>_JOIN_ON` and `_GROUP_BY`
+//! both hold the key of the outermost join or group, because a recipe has one key for each input. Pachyderm sets only the one that the
+//! input names, from the input's own part of the key.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};

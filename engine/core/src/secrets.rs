@@ -3,6 +3,8 @@
 //! A secret is a file in the store's folder that only its owner can read, with a value for each key. It is in no pack, no journal record
 //! and no mirror, so it is not part of what determines a result: a changed value runs nothing again. Stages get it over the agent's stdin,
 //! try by try, and it is masked in their output (`execution::mask`).
+//!
+//! In a variable, one line ending at the end of the value is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

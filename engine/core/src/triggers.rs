@@ -2,6 +2,8 @@
 //!
 //! They are evaluated when a commit is made, within the same change, and when a schedule comes due. All that fire together are one run; it
 //! may fire further triggers, on the branches that it moves.
+//!
+//! A rate limit also fires when its time comes and a commit is waiting, not only at the next commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,6 +7,9 @@
 //! code (`code`) are counted, but do not differ.
 //!
 //! Only the part of the commit below the folder is read. Git never makes an apply fail: what cannot be compared is `not checked`.
+//!
+//! More than 200,000 files, or more than 512 MiB in one file, are `not checked`. The comparison belongs to the apply that made the version;
+//! a later equal apply does not repeat it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

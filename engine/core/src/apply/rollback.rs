@@ -1,5 +1,7 @@
 //! Rollback: a pipeline returns to an earlier version, under a new number. Nothing is pulled, no code is read again; what that version
 //! computed is in the cache.
+//!
+//! The number is new because a version's number never has two meanings.
 
 use repos::Store;
 use repos::documents::{SpecDocument, VersionDocument};

@@ -20,6 +20,8 @@
 //! | join | every combination for each key; without a partner only with `outer_join` | differences among the touched keys |
 //! | group | one for each key | differences among the touched keys |
 //!
+//! A datum of a join that has no partner is kept only if all its leaves have `outer_join`.
+//!
 //! The work is proportional to the change; only an input of a join or group that is itself a join or group is processed completely if
 //! something in it changed. Only packed lists grow with the number of datums.
 //! Not here: what a datum executes (`recipe`), whether it must be executed (`plan`).

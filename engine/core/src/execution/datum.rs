@@ -1,4 +1,7 @@
 //! One datum: its cache lookup, its environment, its result.
+//!
+//! Two datums of one job can have equal recipes, through `reference` inputs or inputs of a union that share a name. They stay two datums,
+//! with one result.
 
 use std::sync::Arc;
 

@@ -14,6 +14,9 @@
 //! - `seal`: the commit and the journal record that end a job
 //!
 //! Results are written as soon as a datum ends, so that no finished datum runs again, whatever happens to the job.
+//!
+//! A datum that an engine executed before it died counts as processed in its job, not as cached, because it ran in this job.
+//!
 //! Not here: which job runs when (`scheduler`), what it has to do (`plan`).
 
 mod datum;

@@ -2,6 +2,8 @@
 //!
 //! The lineage of a file's commit names the result, with recipe and job; the job's commit names the inputs. Only identical bytes can
 //! restore anything, so nothing is trusted here: new outputs that did not exist before are discarded.
+//!
+//! Recipes that may use the network, which is the default of stages, are executed only if the caller allows it (`--network`).
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};

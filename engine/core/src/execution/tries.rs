@@ -1,4 +1,6 @@
 //! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command handles the failure.
+//!
+//! If the container engine does not answer, a try waits for it up to 10 minutes, which uses up no try of the datum; then the job fails.
 
 use std::pin::Pin;
 use std::sync::Arc;

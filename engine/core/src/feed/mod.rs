@@ -8,6 +8,8 @@
 //! Nothing here waits for a follower: a datum prints to its own bounded log, and a follower reads from there. One that is too slow learns
 //! how many bytes it missed. A datum is in progress until its result is stored, and at the same moment becomes one of those that have
 //! ended.
+//!
+//! Results are listed in the order in which they arrived, with 32 bytes for each datum.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

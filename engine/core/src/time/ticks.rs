@@ -2,6 +2,9 @@
 //!
 //! All ticks at one time are in one run, so a reader of two cron inputs sees both at once. The newest tick is what the branch's head added;
 //! a tick is made only if it is newer, so there are never two for one time.
+//!
+//! A manual tick is named by the whole second, with a fraction if that name is taken. With the setting `missed_ticks` at `one`, only the
+//! newest of several due ticks is made, even while an engine runs; with `none`, ticks from before an engine looked are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
