@@ -6,6 +6,8 @@
 //! Otherwise it warns once; `pv verify` does not call the store proven until `pv checkpoint --accept`.
 //!
 //! All of this is best effort: an unreadable file counts as unknown, and failed writes are ignored.
+//!
+//! Notes are not synced: a power cut can lose one, but a note never becomes durable before the record that it describes.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

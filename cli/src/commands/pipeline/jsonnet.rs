@@ -1,4 +1,7 @@
 //! Templates in Jsonnet: rendered to the JSON of a spec, or of a list of specs.
+//!
+//! The process that runs the command renders them, without a time limit. Positions in a rendered template are those of the resulting JSON
+//! (`X.jsonnet, rendered:2:4`); an error in the template itself has its position there.
 
 use std::collections::HashMap;
 use std::io::Read;

@@ -2,6 +2,9 @@
 //!
 //! - `living` an engine in this process, also used by `pv serve`
 //! - `board` progress of jobs, and a line for each job that ends
+//!
+//! With nothing to do, no engine starts and no executor is asked, unless the socket of a dead owner shows that there is something to clean
+//! up.
 
 mod board;
 mod living;
