@@ -13,6 +13,13 @@
 //! - `s3` a server that speaks S3
 //! - `tools` outside tools
 //! - `strategies` values for property tests
+//!
+//! Variables scale the long tests: `PV_CASES`, `PV_KILLS` (with `PV_SEED`), `PV_COMMITS`, `PV_DAMAGES`, `PV_FORGERIES`, `PV_GC_SECONDS`,
+//! `PV_LOG_BYTES`, `PV_OUTPUT_FILES`, `PV_LOOKS` with `PV_LOOK_SECONDS` (looks while owners come and go), `PV_BOUND_SECONDS` (how long an
+//! owner may take to end). `PV_PARSE_ONLY` ends a command after its arguments were parsed.
+//!
+//! Tools of others check ours: `moto` is the S3 server; numpy, pandas and Pillow compute what `pv diff` prints; `in-toto-attestation`,
+//! `securesystemslib`, `openssl`, `sha256sum` and `unzip` check what pv signs, `signed_note` and `tlog_tiles` its checkpoints.
 
 pub mod crates;
 pub mod doors;

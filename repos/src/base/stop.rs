@@ -1,6 +1,10 @@
 //! Named points at which tests abort the process, as a power cut would, or pause it.
 //!
 //! Only builds with debug assertions have them; a release build never stops here.
+//!
+//! `PV_STOP_AT=<point>` aborts there; `pause:<point>`, `panic:<point>` and `fail:<point>` do what they say. The points are `publish.begin`,
+//! `publish.before_record`, `publish.after_record`, `put.after_upload`, `datum.after_staging`, `datum.in_intake`, `datum.after_intake`,
+//! `datum.after_result`, `job.before_start` (only `fail:`), `job.before_seal`, `fold.*` and `gc.*`.
 
 use std::path::Path;
 use std::sync::OnceLock;
