@@ -9,8 +9,9 @@
 //! - `formats`: a trace as a page, or as a graph for other programs; the caller draws the tree on a terminal
 //!
 //! Backward costs O(depth · log n): each step is a lookup in a commit's lineage map. Forward costs the same for each datum it finds. A
-//! matched directory or group is one input: up to 64 files are all followed, of more only the first 10, unless all are requested (`--files`).
-//! Missing data, such as pruned content, is a *gap*, and what was left out is *cut*; both are reported, and without them a trace is complete.
+//! matched directory or group is one input: up to 64 files are all followed, of more only the first 10, unless all are requested.
+//! Missing data, such as pruned content, is a *gap*, and what was left out is *cut*; both are reported, and a trace without them is
+//! complete.
 
 mod back;
 mod exhibits;
