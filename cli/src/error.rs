@@ -1,4 +1,4 @@
-//! What a command says when it fails: one type for the errors of all layers.
+//! Failures of commands: one type for the errors of all layers.
 
 use engine::EngineError;
 use repos::RepoError;
@@ -143,7 +143,7 @@ impl CliError {
         Self::in_file(kind.unwrap_or(ErrorKind::Usage), file, diagnostics)
     }
 
-    /// An error about lines of a file; any other error as it is.
+    /// An error about lines of a file; any other error unchanged.
     pub(crate) fn of_lines(file: &str, error: EngineError) -> Self {
         match error {
             EngineError::Lines(lines) => {

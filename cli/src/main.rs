@@ -1,23 +1,23 @@
 //! `pv`, the command line: arguments, printing, exit codes.
 //!
-//! The modules, from ground to roof; each knows those before it and none behind it, which a test holds (`tests/rooms.rs`):
+//! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! words      sizes and times as people read them
-//! invocation streams, folder, environment and user of the process that was called, and whether it still waits
-//! flags      what every command takes
-//! error      what a command says when it fails
+//! words      human-readable sizes and times
+//! invocation streams, folder, environment and user of the calling process, and whether it still waits
+//! flags      the flags that every command takes
+//! error      failures of commands
 //! output     tables, JSON, times, progress: how text gets to a terminal
 //! known      what this user has seen of stores before
 //! socket     the store's socket: how commands reach the process that owns the store
 //! context    what a command works with: all of the above, and the store
 //! author     who makes a change
-//! executors  the executors of this machine, made of what the environment says
-//! commands   a folder a noun, a file a verb: arguments, a request or a question to the engine, what is printed of the answer
-//! habits     commands of other tools, and the line that does the same here
+//! executors  the executors of this machine, configured by the environment
+//! commands   one folder per noun, one file per verb: arguments, a request or question to the engine, the printed answer
+//! habits     commands of other tools, and the equivalent pv command
 //! app        parses the arguments; runs the command here or hands it to the process that owns the store
 //! ```
-//! Not here: anything that is more than arguments in and text out (`engine`, `answers`).
+//! Not here: anything beyond parsing arguments and printing (`engine`, `answers`).
 
 mod app;
 mod author;

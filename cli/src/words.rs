@@ -1,6 +1,6 @@
-//! Sizes and times as people read them; counts are in `specs::words`.
+//! Human-readable sizes and times; counts are in `specs::words`.
 
-/// Bytes in the unit that suits: `612 B`, `15 kB`, `9.0 GB`.
+/// Bytes in a suitable unit: `612 B`, `15 kB`, `9.0 GB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
@@ -16,7 +16,7 @@ pub(crate) fn size(bytes: u64) -> String {
     if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
-/// A time that something took: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
+/// A duration in seconds: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
 #[expect(clippy::cast_sign_loss, reason = "it is not negative")]
 pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;

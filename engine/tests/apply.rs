@@ -458,7 +458,7 @@ async fn the_first_apply_that_is_not_refused_chooses_the_executor() {
     let (applied, settled) = apply(&spec("up", "images", "")).await.unwrap();
     assert_eq!((applied.pipelines.len(), settled.is_new, chosen()), (1, true, Some(ExecutorKind::Process)));
     assert!(!apply(&spec("up", "images", "")).await.unwrap().1.is_new, "it is chosen once");
-    // No executor answers: what is wrong with the specs in themselves is nearer.
+    // No executor answers: errors in the specs themselves come first.
     *process.answer.lock().unwrap() = Answer::NotThere;
     assert!(matches!(apply("pipeline: {name: up}\n").await, Err(EngineError::Specs { .. })));
     assert!(matches!(apply(&spec("up", "images", "")).await, Err(EngineError::Executor(_))));

@@ -175,7 +175,7 @@ async fn a_stopped_engine_goes_on_without_running_a_finished_datum_again() {
     s.run().await;
     let again: Vec<String> = s.seen("upper");
     assert!(again.contains(&"images/10".to_owned()));
-    // Of each of the two workers the datum that ran and the one whose result was being stored may run again, no other.
+    // For each of the two workers only the running datum and the one whose result was being stored may run again.
     assert!(before.iter().filter(|seen| again.contains(seen)).count() <= 4, "{before:?} {again:?}");
     assert_eq!(s.files("upper").len(), 20);
 }

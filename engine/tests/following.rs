@@ -1,4 +1,4 @@
-//! A job is followed to its end, as a server streams its output.
+//! Follows a job to its end, as a server that streams its output.
 
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -14,7 +14,7 @@ async fn a_follower_hears_all_that_a_job_prints_and_when_it_ends() {
     s.repo("images").pipeline(UPPER);
     s.put("images", [("/a", Some("1")), ("/b", Some("2"))]);
     let job = s.job("upper");
-    // No datum ends before somebody follows.
+    // No datum ends before the job is followed.
     let (go, wait) = mpsc::channel::<()>();
     let wait = Mutex::new(wait);
     let engine = s.engine(move |call| {

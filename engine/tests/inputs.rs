@@ -204,7 +204,7 @@ async fn a_new_version_plans_in_full_and_goes_on_from_there() {
     assert_eq!(s.files("p").len(), 4);
 }
 
-/// More changes than planning holds: then it begins anew, and the cache knows the rest.
+/// More changes than planning keeps in memory: it starts over with a full plan, and the rest are cache hits.
 #[tokio::test(flavor = "multi_thread")]
 async fn very_many_changes_of_a_join_are_planned_in_full() {
     let s = shop(&keyed("join", "join_on", "")).await;

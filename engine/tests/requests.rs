@@ -1,4 +1,4 @@
-//! Requests that change a store, as a server or a watcher of folders makes them: without the command line.
+//! Requests that change a store, made without the command line, as by a server or a folder watcher.
 
 use std::collections::HashSet;
 use std::io::Read;
@@ -40,7 +40,7 @@ impl<'s> Folder<'s> {
         std::fs::write(self.folder.path().join(name), content).unwrap();
     }
 
-    /// All of the folder, named by a relative path.
+    /// The whole folder, named by a relative path.
     fn files(&self) -> PutFiles {
         let folder = Some(self.folder.path().to_owned());
         PutFiles { sources: vec![PutSource::parse(".".as_ref()).unwrap()], folder, ..PutFiles::default() }
@@ -64,7 +64,7 @@ fn input(path: &str) -> PutFiles {
     PutFiles { sources: vec![PutSource::Input], as_path: Some(path.parse().unwrap()), ..PutFiles::default() }
 }
 
-/// A caller that sends bytes along and counts what it sees.
+/// A caller that sends bytes and counts what it observes.
 #[derive(Default)]
 struct Sends {
     bytes: Vec<u8>,
@@ -88,7 +88,7 @@ impl Caller for Sends {
     }
 }
 
-/// What of the store is visible.
+/// The visible state of the store.
 fn visible(s: &Setting) -> (u64, u64) {
     (s.store.position().records, s.store.runs_count().unwrap())
 }
@@ -97,16 +97,16 @@ fn holds(s: &Setting, content: &[u8]) -> bool {
     s.store.has_content(&digest_of(content)).unwrap()
 }
 
-/// Stores content that no commit names, as an earlier put leaves it that failed.
+/// Stores content that no commit references, as a failed put leaves it.
 fn leave(s: &Setting, content: &[u8]) {
     s.store.put_bytes(content).unwrap();
     s.store.finish_packs().unwrap();
-    // From the next change on, nothing holds it.
+    // From the next change on, nothing keeps it.
     s.put("images", [("/before", Some(std::str::from_utf8(&content[..1]).unwrap()))]);
     s.put("images", [("/before", None)]);
 }
 
-/// Removes an object as a collection does that comes at the worst moment.
+/// Removes an object, as a collection at the worst moment would.
 fn collect(store: &Store, content: &[u8]) {
     struct Doomed(HashSet<Digest>);
     impl Marks for Doomed {
@@ -203,7 +203,7 @@ async fn a_branch_that_gets_no_commits_is_refused_before_anything_is_read() {
     );
     assert_eq!(refused("images@main~1").1, ErrorKind::Usage);
     assert_eq!(visible(&s), before);
-    // What is refused when it is committed is the same.
+    // The same targets are refused at the commit.
     for (repo, branch) in [("images", "v1"), ("images", "mian"), ("upper", "main")] {
         let (repo, branch) = (repo.parse().unwrap(), branch.parse().unwrap());
         let reference = Reference { repo, revision: Some(specs::Revision::branch(&branch)), path: None };
@@ -351,7 +351,7 @@ fn a_transaction_finds_all_before_it_stores_and_stores_all_before_it_publishes()
     let drastic = prepared.drastic().unwrap();
     assert_eq!(drastic.iter().map(|one| (one.line, one.removed)).collect::<Vec<_>>(), [(1, 2)]);
     assert_eq!(visible(&s), before);
-    // What a line put is collected: it is stored again.
+    // Content of a line is collected: it is stored again.
     collect(&s.store, b"content of a");
     let outcome = prepared.publish().unwrap();
     assert_eq!(outcome.branches.iter().filter(|branch| branch.is_moved).count(), 3);

@@ -1,4 +1,4 @@
-//! Trials as a server asks for them: names are found first, nothing moves.
+//! Trials requested by a server: names are resolved first, nothing moves.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! Waits of minutes and hours, in virtual time: on a runtime of one thread the clock moves on as soon as every task waits.
+//! Waits of minutes and hours, in virtual time: on a single-threaded runtime the clock advances as soon as every task waits.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -43,7 +43,7 @@ async fn a_lost_sandbox_is_replaced_a_bounded_number_of_times() {
     assert_eq!((s.state("upper"), s.counts()), (SealedState::Success, [3, 2, 1, 0, 0]), "the next job is good");
 }
 
-/// Commands that copy, in an executor that loses its first sandbox and does not answer for a while from then on.
+/// Commands that copy, in an executor that loses its first sandbox and then does not answer for a while.
 #[derive(Debug)]
 struct Away {
     scripted: ScriptedExecutor,
@@ -101,7 +101,7 @@ impl Executor for Away {
     }
 }
 
-/// Runs one datum while its executor is away for so long, after it was lost once.
+/// Runs one datum; its executor is lost once, and then unavailable for this long.
 async fn run_while_away(lasts: Duration) -> (Setting, engine::Result<()>) {
     let s = setting("", "");
     s.put("images", [("/a", Some("a"))]);
@@ -131,7 +131,7 @@ async fn an_executor_that_stays_away_fails_the_job_and_the_next_one_is_good() {
 
 #[tokio::test]
 async fn a_job_that_takes_too_long_is_killed_and_keeps_what_is_done() {
-    // Time jumps just once: a script runs on a thread of its own, which a clock in virtual time does not wait for.
+    // Time jumps only once: a script runs on its own thread, for which the virtual clock does not wait.
     let s = setting("", ", job_timeout: 6h");
     s.put("images", [("/a", Some("a")), ("/b", Some("b"))]);
     let (let_go, gate) = channel::<()>();

@@ -6,11 +6,11 @@
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! words        counts as people read them
+//! words        human-readable counts
 //! kind         kinds of errors: exit codes, HTTP statuses
 //! diagnostics  what is wrong with a text, and where; the nearest name
 //! digest       SHA-256 digests
-//! duration     spans of time, such as `14d`
+//! duration     durations such as `14d`
 //! as_of        points in time within a reference
 //! quantity     numbers with a unit
 //! path         paths of files in commits

@@ -1,4 +1,4 @@
-//! Counts as people read them.
+//! Human-readable counts.
 
 /// A number with a comma after each thousand: `2,113,502`.
 pub fn count(number: u64) -> String {

@@ -1,4 +1,4 @@
-//! What a branch was at a time, and who moved it.
+//! The state of a branch at a time, and who moved it.
 
 use serde_json::Value;
 use tests::{TestEnv, test_env};
@@ -36,7 +36,7 @@ fn a_branch_is_read_as_it_was_at_a_time() {
     assert_eq!(code, 3);
     assert!(error["message"].as_str().unwrap().contains("it was created at"), "{error}");
     assert_eq!(env.exit_code(["cat", "images@main@{soon}:/a"]), 2);
-    // Where a branch was moved back to is where it is.
+    // After moving back, the branch is at the old commit.
     env.ok(["branch", "move", "images@main", "images@main~2"]);
     assert_eq!(env.ok(["cat", "images@main@{now}:/a"]), "one");
     assert_eq!(env.ok(["cat", &format!("images@main@{{{}}}:/a", times[2])]), "three");

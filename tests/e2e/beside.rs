@@ -1,4 +1,4 @@
-//! Commands beside a `pv run` at work: they go through the store's socket, and do what they do alone.
+//! Commands during a `pv run`: they go through the store's socket, and behave as they do alone.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -28,7 +28,7 @@ impl Busy {
         Self { env, gate, run }
     }
 
-    /// Lets all datums go; how the run ended.
+    /// Releases all datums; returns how the run ended.
     fn end(mut self) -> (TestEnv, Ended) {
         self.gate.open_until(|| self.run.is_over());
         (self.env, self.run.end())
@@ -126,7 +126,7 @@ fn a_second_run_and_a_wait_end_with_the_job() {
     let [wait, runs @ ..] = others;
     let wait = wait.end().assert_code(0);
     assert!(wait.stdout.contains(" hold success run=3 cached=0 failed=0 "), "{}", wait.stdout);
-    // Whether these print the job depends on whether they came to it before its end.
+    // Whether these print the job depends on whether they reached it before its end.
     for run in runs {
         run.end().assert_code(0);
     }
@@ -182,7 +182,7 @@ fn a_put_that_began_before_the_run_lands() {
     command.stdin(Stdio::piped());
     let mut put = Background::of(&env, command);
     let mut pipe = put.child().stdin.take().unwrap();
-    // More than a pipe holds: when this returns, it has begun to read.
+    // More than a pipe buffers: when this returns, the reader has started.
     pipe.write_all(&vec![b'x'; 1 << 20]).unwrap();
     let run = Background::start(&env, ["run", "-j", "2"]);
     gate.until_waiting(2);

@@ -1,4 +1,4 @@
-//! Time covers taking in output, an agent ends with its engine, and nothing of the engine's comes to a command.
+//! Timeouts cover collecting output, an agent ends with its engine, and commands inherit nothing from the engine.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -8,10 +8,10 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// An output that would take many minutes to read, and no room on the disk.
+/// An output that would take many minutes to read, and uses no space on disk.
 const ENDLESS: &str = "truncate -s 700G /pfs/out/sparse";
 
-/// A spec for the note `/a` alone, with fields at its top, each followed by a comma.
+/// A spec for the note `/a` alone, with additional top-level fields, each followed by a comma.
 fn spec_of_a(name: &str, script: &str, top: &str) -> String {
     let whole = spec_with(name, &pfs("notes", "/a"), script, "");
     let rest = whole.strip_prefix('{').unwrap();
@@ -22,7 +22,7 @@ fn reason(env: &TestEnv, pipeline: &str) -> String {
     newest_job(env, pipeline)["reason"].as_str().unwrap_or_default().to_owned()
 }
 
-/// The processes of this store's sandboxes of the process executor.
+/// The processes of this store's sandboxes in the process executor.
 fn agents(env: &TestEnv) -> BTreeSet<i32> {
     let place = env.dir().canonicalize().unwrap();
     let starters = processes_with(place.join(".pv/scratch").to_str().unwrap());
@@ -41,7 +41,7 @@ fn is_alive(pid: i32) -> bool {
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
-/// Nothing of a sandbox is at work any more.
+/// Waits until no process of a sandbox runs any more.
 fn until_all_have_ended(executor: &str, pipeline: &str, before: &BTreeSet<i32>) {
     until_true("the end of all agents", || !before.iter().any(|pid| is_alive(*pid)));
     if executor == "docker" {
@@ -119,7 +119,7 @@ fn an_agent_ends_with_its_engine_while_user_code_runs() {
     }
 }
 
-/// Whether a process stands still.
+/// Whether a process is stopped.
 fn is_stopped(pid: i32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
@@ -149,7 +149,7 @@ fn an_agent_ends_with_its_engine_while_inputs_come_or_output_goes() {
 fn commands_have_three_streams_open_whatever_the_engine_was_given() {
     for executor in executors() {
         let env = env_with_notes_on(executor);
-        // No shell is asked: it opens files of its own. The first call fails since it also lists what is not there.
+        // Without a shell, which opens files of its own. The first call fails since it also lists missing paths.
         let list = "\"ls\", \"-l\", \"/proc/self/fd\"";
         let input = pfs("notes", "/a");
         apply(
@@ -159,7 +159,7 @@ fn commands_have_three_streams_open_whatever_the_engine_was_given() {
                  {{\"image\": \"{IMAGE}\", \"cmd\": [{list}, \"/no/such\"], \"err_cmd\": [{list}]}}}}\n"
             ),
         );
-        // Files, a folder to write in, and a pipe, as a careless shell leaves them open for all that it starts.
+        // Files, a folder to write in, and a pipe, as a careless shell leaves them open for its children.
         let pv = env.command(["run"]);
         let line = format!(
             "exec 7</etc/passwd 8>>left 9<. ; echo x | {{ exec 6<&0; exec {} run -j 1; }}",
@@ -171,14 +171,15 @@ fn commands_have_three_streams_open_whatever_the_engine_was_given() {
         let output = shell.output().unwrap();
         assert!(output.status.success(), "{}", env.shown(&output));
         let log = env.ok(["logs", "look"]);
-        // Such as `lr-x------ 1 root root 64 Nov 29 15:57 0 -> pipe:[7]`; some close the list before they look at its own entry.
+        // For example `lr-x------ 1 root root 64 Nov 29 15:57 0 -> pipe:[7]`; some versions of `ls` close the listing before they examine
+        // its entry.
         let listed =
             log.lines().filter_map(|line| line.find("lr-x").or_else(|| line.find("l-wx")).map(|at| &line[at..]));
         let open: Vec<(&str, &str)> = listed
             .map(|line| line.split_once(" -> ").unwrap_or((line, "")))
             .map(|(line, at)| (line.rsplit(' ').next().unwrap(), at))
             .collect();
-        // The last that is listed is the list.
+        // The last entry is the listing itself.
         let numbers: Vec<&str> = open.iter().map(|(number, _)| *number).collect();
         assert_eq!(numbers, ["0", "1", "2", "3", "0", "1", "2", "3"], "{executor}: {log}");
         let is_right = |(number, at): &(&str, &str)| {
@@ -212,7 +213,8 @@ fn a_command_has_no_way_to_the_engines_terminal() {
 #[test]
 fn a_datum_that_spoils_its_sandbox_reaches_no_other() {
     let env = env_with_notes_on("process");
-    // The first takes processors, files and priority from the agent, and leaves memory for all; the others tell what they find.
+    // The first datum takes processors, files and priority from the agent, and leaves shared memory behind; the others report what they
+    // find.
     let script = "name=$(basename $notes)
         { nproc; ulimit -n; cut -d' ' -f19 /proc/self/stat; wc -l < /proc/sysvipc/shm; } > /pfs/out/$name
         if [ $name = a ]; then taskset -p 1 1; prlimit --pid 1 --nofile=64:64; renice -n 7 -p 1; ipcmk -M 4096; fi > /dev/null 2>&1; true";

@@ -19,7 +19,7 @@ fn env() -> TestEnv {
     env
 }
 
-/// A place without a store, which has the bundle and the key.
+/// A folder without a store, with the bundle and the key.
 fn elsewhere(env: &TestEnv) -> TestEnv {
     let there = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
     for file in ["case.zip", "key.pem"] {
@@ -108,7 +108,7 @@ fn it_is_checked_on_a_machine_without_a_store() {
     let there = elsewhere(&env);
     let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
     assert!(proven.contains("PROVEN   last@"), "{proven}");
-    // Without a key nobody's word is checked, and that is not a success.
+    // Without a key no signature is checked, which does not count as success.
     let whole = there.pv(["verify", "--bundle", "case.zip"]);
     assert!(whole.contains("WHOLE, SIGNER NOT CHECKED") && !whole.contains("PROVEN"), "{whole}");
     let whole = there.output(["verify", "--bundle", "case.zip", "--json"]);
@@ -149,7 +149,7 @@ fn a_byte_that_was_changed_anywhere_is_found_and_named() {
     env.ok(["bundle", "last:/a", "--data", "-o", "case.zip", "--force"]);
     let there = elsewhere(&env);
     let bytes = std::fs::read(there.work().join("case.zip")).unwrap();
-    // Places all over it, and every one of the last, where the directory is.
+    // Positions all over the file, and every byte at its end, where the zip directory is.
     let step = bytes.len() / 60;
     let places = (0..bytes.len()).step_by(step).chain(bytes.len() - 22..bytes.len());
     for at in places {
@@ -165,7 +165,7 @@ fn a_byte_that_was_changed_anywhere_is_found_and_named() {
     assert_eq!(there.exit_code(["verify", "--bundle", "case.zip", "--key", "key.pem"]), 5);
 }
 
-/// Packs a bundle with other things in it, by a tool that is not pv's.
+/// Packs a bundle with different content, with a tool other than pv.
 const FORGE: &str = "
 import sys, zipfile
 sort = sys.argv[1]
@@ -198,7 +198,7 @@ fn hostile_archives_are_refused_and_write_nothing() {
     assert_eq!(there.exit_code(["verify", "--bundle", "forged.zip"]), 5);
 }
 
-/// Notes that a script beside the spec copies; `code.zip` proves one of the copies.
+/// Notes copied by a script beside the spec; `code.zip` proves one of the copies.
 fn env_with_code() -> TestEnv {
     let env = env_with_notes();
     env.write("scripts/copy.sh", "cp /pfs/notes/* /pfs/out/\n");
@@ -240,13 +240,13 @@ fn the_code_of_the_stages_is_in_it_and_checked() {
     let folder = unpacked(&env, "case.zip");
     assert!(!folder.join("files").exists());
     let there = elsewhere(&env);
-    // As of bundles from before there was code in them.
+    // Like bundles from before they contained code.
     assert!(!std::fs::read_to_string(folder.join("claim.json")).unwrap().contains("\"code\""));
     let proven = there.ok(["verify", "--bundle", "case.zip", "--key", "key.pem"]);
     assert!(proven.contains("1 code link: it is not in the bundle"), "{proven}");
 }
 
-/// Packs a bundle anew, signed as it should be, with other code in it or without some of it.
+/// Repacks a bundle, correctly signed, with other code in it or with parts missing.
 const FORGE_CODE: &str = "
 import sys, zipfile, hashlib
 sort = sys.argv[1]
@@ -271,7 +271,7 @@ fn code_that_is_other_or_missing_is_found() {
     for sort in ["missing", "other", "bytes"] {
         let forged = Command::new("python3").args(["-c", FORGE_CODE, sort]).current_dir(there.work()).output().unwrap();
         assert!(forged.status.success(), "{}", String::from_utf8_lossy(&forged.stderr));
-        // Anyone who cannot sign is found anyway; so look at what is said of the code itself.
+        // A forger who cannot sign is detected anyway; so check what is reported about the code itself.
         let report = there.output(["verify", "--bundle", "forged.zip", "--json"]);
         assert_eq!(report.status.code(), Some(5));
         let report: serde_json::Value = serde_json::from_slice(&report.stdout).unwrap();

@@ -1,5 +1,5 @@
-//! Ten pipelines with diamonds among them, rapid commits to several inputs, failures in the middle, and engines that are killed: every
-//! run has its output commits in order, what they hold is right, and no commit depends on a mix of generations.
+//! Ten pipelines including diamonds, rapid commits to several inputs, failures in the middle, and engines that are killed: every
+//! run has its output commits in order, their content is right, and no commit depends on a mix of generations.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +11,7 @@ use tests::{TestEnv, test_env};
 use crate::support::*;
 
 const INPUTS: [&str; 3] = ["a", "b", "c"];
-/// Each pipeline with what it reads: one file of each, put side by side.
+/// Each pipeline with its inputs: one file of each, joined.
 const GRAPH: [(&str, &[&str]); 10] = [
     ("p0", &["a", "b"]),
     ("p1", &["a"]),
@@ -24,7 +24,7 @@ const GRAPH: [(&str, &[&str]); 10] = [
     ("p8", &["p6", "p7"]),
     ("p9", &["p8"]),
 ];
-/// This one fails on what holds this word.
+/// This pipeline fails on content with this word.
 const FAILS: (&str, &str) = ("p3", "bad");
 
 fn number(name: &str, default: u64) -> u64 {
@@ -43,18 +43,18 @@ fn spec_of(pipeline: &str, inputs: &[&str]) -> String {
     spec.replacen('{', "{\"datum_tries\": 1, ", 1)
 }
 
-/// What a branch holds after a run, and all that it depends on: branch and number of the run that made it.
+/// The content of a branch after a run, and everything it depends on: branch and number of the run that made it.
 #[derive(Debug, Clone)]
 struct Held {
     text: String,
     rests_on: BTreeMap<&'static str, usize>,
 }
 
-/// What jobs should come to, worked out without the engine.
+/// The expected results of jobs, computed without the engine.
 #[derive(Debug, Default)]
 struct Model {
     heads: BTreeMap<&'static str, Held>,
-    /// For each run its jobs: state, and what the output commit holds.
+    /// The jobs of each run: state, and content of the output commit.
     runs: Vec<BTreeMap<&'static str, (&'static str, Option<String>)>>,
 }
 
@@ -91,7 +91,7 @@ impl Model {
         self.runs.push(jobs);
     }
 
-    /// Inputs side by side; nothing when they depend on different commits of one branch.
+    /// Joins inputs; `None` if they depend on different commits of one branch.
     fn joined(&self, inputs: &[&str]) -> Option<Held> {
         let mut rests_on = BTreeMap::new();
         let mut texts = Vec::new();
@@ -108,7 +108,7 @@ impl Model {
     }
 }
 
-/// Puts until it is known to have happened: an engine may be killed in the middle. The run.
+/// Puts until success is known, since the engine may be killed meanwhile. Returns the run.
 fn put(env: &TestEnv, repo: &str, text: &str) -> String {
     env.write("x", text);
     until("a put that is answered", || {
@@ -123,7 +123,7 @@ fn put(env: &TestEnv, repo: &str, text: &str) -> String {
     })
 }
 
-/// Starts engines and kills them at moments that nothing knows, this many times and until `is_over`.
+/// Starts engines and kills them at random moments, this many times and until `is_over`.
 fn kill_engines(env: &TestEnv, kills: u64, is_over: &AtomicBool) {
     let mut random = Random(number("PV_SEED", 7));
     for killed in 0.. {
@@ -137,7 +137,7 @@ fn kill_engines(env: &TestEnv, kills: u64, is_over: &AtomicBool) {
     }
 }
 
-/// A store with all pipelines applied on a first commit to each input, and the model of it.
+/// A store with all pipelines applied to a first commit of each input, and the model of it.
 fn prepared() -> (TestEnv, Model, Vec<String>) {
     let env = test_env!();
     env.ok(["config", "set", "executor", "process"]);
@@ -154,11 +154,11 @@ fn prepared() -> (TestEnv, Model, Vec<String>) {
     (env, model, vec![applied])
 }
 
-/// Commits to one input after another, some of them such that a pipeline in the middle fails; the runs.
+/// Commits to one input after another; some commits make a pipeline in the middle fail. Returns the runs.
 fn commit_rapidly(env: &TestEnv, model: &mut Model, runs: &mut Vec<String>, count: u64) {
     let mut random = Random(number("PV_SEED", 7) + 1);
     for commit in 1..=count {
-        // The last ones are good, each input once.
+        // The last ones are good, one per input.
         let last = count - commit;
         let input = INPUTS[if last < 3 { last } else { random.below(3) } as usize];
         let word = if last >= 3 && random.below(4) == 0 { FAILS.1 } else { "" };
@@ -169,7 +169,7 @@ fn commit_rapidly(env: &TestEnv, model: &mut Model, runs: &mut Vec<String>, coun
     }
 }
 
-/// Every job ended as the model says.
+/// Checks that every job ended as the model predicts.
 fn assert_states(env: &TestEnv, model: &Model, runs: &[String]) {
     let jobs = env.json(["job", "list"]);
     let mut states: BTreeMap<(&str, &str), &str> = BTreeMap::new();
@@ -188,7 +188,7 @@ fn assert_states(env: &TestEnv, model: &Model, runs: &[String]) {
     assert_eq!(states.len(), expected, "no other job");
 }
 
-/// Every branch holds one commit a good job, in the order of runs, with the right content. All commits by id.
+/// Checks that every branch has one commit per good job, in the order of runs, with the right content. Returns all commits by id.
 fn assert_commits(env: &TestEnv, model: &Model, runs: &[String]) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     for (pipeline, _) in GRAPH {
@@ -211,13 +211,13 @@ fn assert_commits(env: &TestEnv, model: &Model, runs: &[String]) -> BTreeMap<Str
     all
 }
 
-/// In all that a commit depends on no branch is there with two commits.
+/// Checks that no commit depends on two commits of one branch.
 fn assert_one_generation(commits: &BTreeMap<String, Value>) {
     for id in commits.keys() {
         let mut seen: BTreeMap<String, &str> = BTreeMap::new();
         let mut open = vec![id.as_str()];
         while let Some(next) = open.pop() {
-            // What users committed depends on nothing.
+            // Commits by users depend on nothing.
             let Some(commit) = commits.get(next) else { continue };
             for origin in commit["provenance"].as_array().into_iter().flatten() {
                 let [repo, branch, commit] = ["repo", "branch", "commit"].map(|field| origin[field].as_str().unwrap());
@@ -229,7 +229,7 @@ fn assert_one_generation(commits: &BTreeMap<String, Value>) {
     }
 }
 
-/// Says that it is over, also when the test fails.
+/// Signals the end, also if the test fails.
 struct AtEnd<'a>(&'a AtomicBool);
 
 impl Drop for AtEnd<'_> {

@@ -30,7 +30,7 @@ fn records(env: &TestEnv) -> Vec<Vec<u8>> {
     bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| line[65..].to_vec()).collect()
 }
 
-/// All hashes of a tree, as another implementation keeps them.
+/// All hashes of a tree, as another implementation stores them.
 struct Stored(Vec<Hash>);
 
 impl HashReader for Stored {
@@ -48,7 +48,7 @@ fn root_of(records: &[Vec<u8>]) -> Hash {
     tree_hash(records.len() as u64, &stored).unwrap()
 }
 
-/// The lines of a note that its key has signed.
+/// The lines of a note with a valid signature.
 fn opened(env: &TestEnv, note: &str) -> Vec<String> {
     let keys = env.json(["key", "show"]);
     let own = keys.iter().find(|key| key["own"] == true).unwrap()["verifier_key"].as_str().unwrap();
@@ -74,7 +74,7 @@ fn public_implementations_read_a_checkpoint_and_find_the_same_root() {
     let told = env.json(["checkpoint", "-o", "one.checkpoint"]).remove(0);
     assert_eq!((told["text"].as_str(), &told["records"]), (Some(text.as_str()), &records.len().into()));
     assert_eq!(env.read("one.checkpoint"), text);
-    // Both ends of the chain of trust: the file that was made, and a key that others read.
+    // Both ends of the chain of trust: the generated file, and a key in a format that others read.
     let shown = env.pv(["key", "show"]);
     assert!(shown.contains("for signed notes"), "{shown}");
 }
@@ -111,13 +111,13 @@ fn public_implementations_check_what_is_in_it_and_that_it_only_grew() {
     assert_eq!(env.exit_code(["checkpoint", "--since", "1000"]), 3);
 }
 
-/// Base64 by a tool that is not pv's.
+/// Decodes base64 with a tool other than pv.
 fn decoded(env: &TestEnv, text: &str) -> Vec<u8> {
     env.write("base64", text);
     Command::new("base64").args(["-d", "base64"]).current_dir(env.work()).output().unwrap().stdout
 }
 
-/// Why `pv verify --checkpoint one.checkpoint` does not hold.
+/// Why `pv verify --checkpoint one.checkpoint` fails.
 fn refused(env: &TestEnv) -> String {
     let (error, code) = env.json_error(["verify", "--checkpoint", "one.checkpoint"]);
     assert_eq!(code, 1, "{error}");
@@ -160,7 +160,7 @@ fn a_store_contains_the_checkpoints_that_it_signed_and_says_what_came_since() {
     "#);
     let report = env.json(["verify", "--checkpoint", "one.checkpoint"]).remove(0);
     assert_eq!((&report["verdict"], &report["since"]["entries"]["run"]), (&"proven".into(), &1.into()));
-    // Together with a claim, after the key was replaced, and beside anyone who owns the store.
+    // Together with a claim, after a key rotation, and while another process owns the store.
     env.ok(["key", "rotate"]);
     let both = env.ok(["verify", "images:/a", "--checkpoint", "one.checkpoint"]);
     assert!(both.contains("PROVEN   images@"), "{both}");
@@ -169,7 +169,7 @@ fn a_store_contains_the_checkpoints_that_it_signed_and_says_what_came_since() {
     env.ok(["checkpoint", "-o", "two.checkpoint"]);
     drop(server);
     env.ok(["verify", "--checkpoint", "two.checkpoint"]);
-    // A witness's line is none of pv's business.
+    // A witness's signature line is ignored by pv.
     let signed = env.read("one.checkpoint");
     env.write("one.checkpoint", format!("{signed}— witness.example/w {}\n", "jWbPPwAAAABkGFDL"));
     env.ok(["verify", "--checkpoint", "one.checkpoint"]);
@@ -206,7 +206,7 @@ fn a_journal_that_was_cut_back_or_goes_another_way_is_not_proven() {
     "#);
     assert!(refused(&env).contains(&format!("it differs at record {size} or earlier")));
 
-    // Bytes that change while index and length stay: seen anyway.
+    // Bytes that change while index and length stay are detected anyway.
     let path = env.dir().join(".pv/journal");
     env.ok(["checkpoint", "-o", "one.checkpoint"]);
     let mut lines = records(&env);
@@ -233,20 +233,20 @@ fn another_store_another_key_and_a_changed_note_are_not_proven() {
     let its = other.ok(["checkpoint"]);
     env.write("one.checkpoint", &its);
     assert!(refused(&env).contains("it belongs to another store"));
-    // The same text, signed by somebody else under the store's name.
+    // The same text, signed by another key under the store's name.
     let forged = its.replace(&id(&other), &id(&env));
     env.write("one.checkpoint", forged);
     assert!(refused(&env).contains("a key that is unknown to the store"));
     let unsigned = format!("{}\n\n— nobody.example AAAAAAAA\n", text.split("\n\n").next().unwrap());
     env.write("one.checkpoint", unsigned);
     assert!(refused(&env).contains("no key of the store has signed it"));
-    // Right name and key, but the text is another.
+    // The right name and key, but another text.
     env.write("one.checkpoint", text.replacen(&format!("\n{}\n", records(&env).len()), "\n1\n", 1));
     assert!(refused(&env).contains("is invalid"));
     env.write("one.checkpoint", "nothing of the kind");
     assert!(refused(&env).contains("not a checkpoint"));
     assert_eq!(env.exit_code(["verify", "--checkpoint", "none.checkpoint"]), 3);
-    // A key that is not the one asked for.
+    // A key other than the requested one.
     env.write("one.checkpoint", text);
     env.write("other.pem", other.ok(["key", "show"]));
     env.write("key.pem", env.ok(["key", "show"]));

@@ -1,4 +1,4 @@
-//! The classic pipelines of `examples/classics`, each with its data, in every executor that there is.
+//! The classic pipelines of `examples/classics`, each with its data, in every available executor.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Every file below a directory, by its path.
+/// Every file below a directory, by path.
 fn files(dir: &Path) -> BTreeMap<String, String> {
     let found = walkdir::WalkDir::new(dir).into_iter().map(Result::unwrap).filter(|entry| entry.file_type().is_file());
     let named = found.map(|entry| {
@@ -46,7 +46,7 @@ fn started(name: &str, executor: &str) -> TestEnv {
     env
 }
 
-/// What each pipeline that is named below `expected` gave.
+/// Checks the output of each pipeline that is named below `expected`.
 #[track_caller]
 fn assert_expected(env: &TestEnv, name: &str) {
     let expected = classics().join(name).join("expected");

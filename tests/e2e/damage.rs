@@ -1,4 +1,4 @@
-//! Damaged stores: what is damaged is never served, `pv fsck` names it, `pv fsck --repair` heals it.
+//! Damaged stores: damaged data is never served, `pv fsck` names it, `pv fsck --repair` repairs it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,7 +14,7 @@ use tests::TestEnv;
 use crate::flow;
 use crate::support::{apply, env_with_notes, spec};
 
-/// Where an object is: the pack, and the first and last byte of its bytes.
+/// Where an object is stored: the pack, and the first and last position of its bytes.
 fn places(env: &TestEnv, is: impl Fn(Kind, &Digest) -> bool) -> Vec<(PathBuf, u64, u64)> {
     let folder = env.dir().join(".pv/packs");
     let packs = LocalPacks::new(folder.clone());
@@ -45,7 +45,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").args([from, to]).status().unwrap().success());
 }
 
-/// A second copy of the store as it is, beside it.
+/// A second copy of the store in its current state.
 pub(crate) fn mirrored(env: &TestEnv) -> PathBuf {
     let mirror = env.dir().join("mirror");
     std::fs::create_dir(&mirror).unwrap();
@@ -53,13 +53,13 @@ pub(crate) fn mirrored(env: &TestEnv) -> PathBuf {
     mirror
 }
 
-/// Puts the store back as it was when it was mirrored.
+/// Restores the store from its mirror.
 pub(crate) fn restore(env: &TestEnv, mirror: &Path) {
     std::fs::remove_dir_all(env.dir().join(".pv")).unwrap();
     copy(&mirror.join(".pv"), env.dir());
 }
 
-/// Everything that reads.
+/// All commands that read.
 const READS: [&[&str]; 9] = [
     &["cat", "images:/a"],
     &["cat", "count:/count"],
@@ -89,7 +89,7 @@ fn a_flipped_bit_never_comes_out_as_data() {
                 let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
                 assert!(stderr.contains("pv fsck --repair --from MIRROR"), "{kind} {args:?}: {stderr}");
                 let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-                // A trace continues behind what is damaged, and says where that is.
+                // A trace continues past damaged data, and reports the gap.
                 let is_gap = args[0] == "trace" && stdout.contains("\"complete\":false");
                 assert!(sound.starts_with(&stdout) || is_gap, "{kind} {args:?}: {stdout}");
             } else {
@@ -140,7 +140,7 @@ fn an_output_is_made_again_by_its_recipe() {
     assert!(said.contains("remade by running loud again (datum "), "{said}");
     assert_eq!(env.ok(["cat", "loud:/b"]), sound);
     assert!(env.ok(["fsck"]).starts_with("sound: "));
-    // Nothing new came about by it.
+    // It had no other effects.
     env.ok(["run"]);
     assert_eq!(env.json(["job", "list", "loud"]).len(), 1);
     assert!(!env.dir().join(".pv/damaged").exists());
@@ -194,7 +194,7 @@ fn what_gives_other_bytes_now_heals_nothing() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.contains("gives different content") && said.contains(":/a"), "{said}");
     assert_eq!(env.exit_code(["cat", "draw:/a"]), 5);
-    // What is left of it is put aside; all else is as it was.
+    // What is left of it is set aside; everything else is unchanged.
     assert_eq!(std::fs::read_dir(env.dir().join(".pv/damaged")).unwrap().count(), 1);
     env.ok(["cat", "draw:/b"]);
 }
@@ -231,7 +231,7 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
     let journal = env.dir().join(".pv/journal");
     let bytes = std::fs::read(&journal).unwrap();
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-    // One byte: without a mirror.
+    // A single byte is repaired without a mirror.
     let mut damaged = bytes.clone();
     damaged[bytes.len() / 2] ^= 2;
     std::fs::write(&journal, &damaged).unwrap();
@@ -239,7 +239,7 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
     assert_eq!([env.exit_code(["log"]), env.exit_code(["fsck"])], [5, 5]);
     env.ok(["fsck", "--repair"]);
     assert_eq!(env.ok(["--json", "log"]), sound);
-    // A lost record, and a lost end: from a mirror only, and told what would be lost.
+    // A lost record and a lost end are repaired only from a mirror, and the report says what would be lost.
     for left in [[&lines[..2], &lines[3..]].concat().concat(), lines[..lines.len() - 1].concat()] {
         std::fs::write(&journal, left).unwrap();
         std::fs::remove_dir_all(env.dir().join(".pv/index")).ok();
@@ -256,7 +256,7 @@ fn a_damaged_journal_is_put_together_again_or_taken_from_a_mirror() {
 #[test]
 fn a_lost_pack_and_a_lost_format_come_back() {
     let env = flow::run();
-    // With an index on the disk, which still names the packs.
+    // With an index on disk, which still names the packs.
     env.ok(["fsck", "--rebuild-index"]);
     let mirror = mirrored(&env);
     let sound = env.ok(["trace", "count:/count", "--format", "json"]);
@@ -274,6 +274,6 @@ fn a_lost_pack_and_a_lost_format_come_back() {
     assert_eq!(env.exit_code(["fsck", "--repair", "--from", "nowhere"]), 3);
     env.ok(["fsck", "--repair", "--from", mirror.to_str().unwrap()]);
     assert_eq!(env.ok(["trace", "count:/count", "--format", "json"]), sound);
-    // A wrong mirror is told before there is need of it.
+    // A wrong mirror is reported before it is needed.
     assert_eq!(env.exit_code(["fsck", "--repair", "--from", "nowhere"]), 3);
 }

@@ -107,7 +107,7 @@ fn programs_are_told_all_that_people_are() {
     assert_eq!((&cached["outputs"][0]["path"], &cached["outputs"][0]["size_bytes"]), (&json!("/a"), &json!(4)));
     assert_ne!(cached["job"], cached["executed_by"], "{cached}");
     assert!(cached["job"].as_str().unwrap().starts_with("upper@"));
-    // A list has it too, but for what takes a look-up each.
+    // Lists have it too, except for fields that need a lookup each.
     let listed = env.json(["datum", "list", "upper", "--state", "failed"]).remove(0);
     assert_eq!((&listed["try_details"], &listed["result"]), (&failed["try_details"], &failed["result"]));
 }

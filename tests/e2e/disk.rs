@@ -1,4 +1,4 @@
-//! Disks that are full or may not be written: nothing is lost, nothing half done, and it is said what to do.
+//! Disks that are full or read-only: nothing is lost, nothing is partial, and the error says what to do.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -13,14 +13,14 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// A small file system of its own, below the folder of a test.
+/// A small file system below the folder of a test.
 struct Disk {
     env: TestEnv,
     dir: PathBuf,
 }
 
 impl Disk {
-    /// `None`, said loudly, where nothing may be mounted.
+    /// Skips with a message and returns `None` if mounting is not allowed.
     fn of(megabytes: u32) -> Option<Self> {
         let env = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
         let dir = env.dir().join("disk");
@@ -34,7 +34,7 @@ impl Disk {
         None
     }
 
-    /// With a store that has `images` and in it `/first`.
+    /// With a store that has `images` with `/first`.
     fn with_store(megabytes: u32) -> Option<Self> {
         let disk = Self::of(megabytes)?;
         disk.ok(&["init"]);
@@ -59,7 +59,7 @@ impl Disk {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Whether it is done. If not, that is because of the disk, and it is said that nothing was done, and what to try.
+    /// Whether it succeeded. A failure must be caused by the disk, and must say that nothing was done, and what to try.
     #[track_caller]
     fn tried(&self, args: &[&str]) -> Result<(), Value> {
         let output = self.pv(&[&["--json"], args].concat());
@@ -80,7 +80,7 @@ impl Disk {
         self.tried(args).unwrap_err()
     }
 
-    /// Everything that was committed can be read, and the store is sound.
+    /// Checks that everything committed is readable, and that the store is sound.
     #[track_caller]
     fn assert_readable(&self) {
         assert_eq!(self.ok(&["cat", "images:/first"]), "the first");
@@ -90,7 +90,7 @@ impl Disk {
         assert!(self.ok(&["--json", "fsck"]).contains("\"sound\":true"));
     }
 
-    /// Takes all space but for about `pages` of 4 KiB.
+    /// Takes all space except for about `pages` of 4 KiB.
     fn fill(&self, pages: usize) -> PathBuf {
         let path = self.dir.join("filler");
         let mut filler = File::create(&path).unwrap();
@@ -112,7 +112,7 @@ impl Drop for Disk {
     }
 }
 
-/// Bytes that nothing makes smaller.
+/// Incompressible bytes.
 fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = |_| {
@@ -167,7 +167,7 @@ fn a_full_disk_keeps_nobody_from_reading_and_a_change_happens_or_does_not() {
         }
         if pages == 0 {
             disk.refused(&["txn", "steps"]);
-            // A line of the journal, or the old index's place, may be room enough.
+            // A line of the journal, or the space of the old index, may be enough.
             for args in [&["repo", "create", "more"][..], &["fsck", "--rebuild-index"]] {
                 disk.tried(args).ok();
                 disk.assert_readable();
@@ -241,7 +241,7 @@ fn a_store_of_another_user_can_be_read_and_not_changed() {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
     }
     disk.env.write("second", "2");
-    // The binary may be where nobody else may look: it is open already.
+    // The binary may be in a folder that other users cannot access: it is open already.
     let binary = File::open(env!("CARGO_BIN_EXE_pv")).unwrap();
     let as_nobody = |args: &[&str]| {
         let plain = disk.env.command(disk.args(args));

@@ -1,4 +1,4 @@
-//! Every command of README and docs: executed as it stands, or where a document is only read, taken by the command line.
+//! Every command in README and docs: executed as written, or, if a document is not executed, parsed.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -29,7 +29,7 @@ fn blocks(document: &str, language: &str) -> Vec<String> {
     found
 }
 
-/// What stands in single backticks.
+/// The texts in single backticks.
 fn spans(document: &str) -> Vec<String> {
     let mut text = String::new();
     let mut is_block = false;
@@ -44,7 +44,7 @@ fn spans(document: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " ")).collect()
 }
 
-/// All documents that tell people what to type.
+/// All documents with commands for users.
 fn documents() -> Vec<PathBuf> {
     let mut found = vec![top().join("README.md")];
     let mut folders = vec![top().join("docs"), top().join("examples")];
@@ -61,7 +61,7 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// Executes blocks one after the other in one shell, in an empty folder. What stands still until somebody ends it is ended.
+/// Executes blocks one after another in one shell, in an empty folder. Commands that run until stopped are stopped.
 fn execute(env: &TestEnv, blocks: &[String]) -> Output {
     let serve = "serve_for_a_moment() { pv serve & until [ -S .pv/socket ]; do sleep 0.05; done; kill -INT $!; wait $! || [ $? = 130 ]; }\n";
     let lines = blocks.concat();
@@ -83,7 +83,7 @@ fn execute(env: &TestEnv, blocks: &[String]) -> Output {
     let mut shell = Command::new("sh");
     shell.args(["-x", "script.sh"]).current_dir(env.work()).env_clear().stdin(std::process::Stdio::null());
     shell.envs(env.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))));
-    // What a machine remembers of stores is part of what is told.
+    // The record of known stores is part of the tested output.
     shell.env("PV_KNOWN_STORES", env.dir().join("known")).env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
     shell.output().unwrap()
 }
@@ -99,7 +99,7 @@ fn the_readme_is_executed_from_its_first_line_to_its_last() {
         assert!(makefile.contains(&format!("\n{target}:")), "{line}");
     }
     let env = TestEnv::without_store(env!("CARGO_BIN_EXE_pv"));
-    // Its pictures are in the words of the store that its commands make.
+    // Its example outputs match the store that its commands make.
     let shows: Vec<String> = blocks(&readme, "text")
         .iter()
         .filter_map(|block| block.lines().next()?.strip_prefix("$ ").map(str::to_owned))
@@ -179,16 +179,16 @@ fn every_command_that_a_document_names_is_one() {
     for path in documents() {
         let text = std::fs::read_to_string(&path).unwrap();
         let of_blocks = blocks(&text, "sh").concat().replace("\\\n", " ");
-        // Loops and pipes are the shell's; those of README are executed.
+        // Skips loops and pipes of the shell; those in README are executed.
         let lines = of_blocks.lines().map(|line| line.split(" #").next().unwrap_or_default().trim().to_owned());
         let lines = lines.filter(|line| line.starts_with("pv ") && !line.contains(['|', '>', '$', '<', ';']));
         for command in spans(&text).into_iter().filter(|span| span.starts_with("pv ")).chain(lines) {
-            // An ellipsis, a choice or brackets stand for what is written there.
+            // An ellipsis, a choice or brackets are placeholders.
             if command.contains(['…', '|', '[', '<']) {
                 continue;
             }
             let taken = parses(env.binary(), command.split(" > ").next().unwrap());
-            // Prose may name a command with a flag alone.
+            // Prose may name a command with only a flag.
             let is_named = taken.as_ref().is_err_and(|said| said.contains("required arguments were not provided"));
             assert!(taken.is_ok() || is_named || has_gaps(&command), "{}: `{command}`: {taken:?}", path.display());
         }

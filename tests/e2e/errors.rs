@@ -1,4 +1,4 @@
-//! What commands say when they fail, and with which exit code they end.
+//! Error messages and exit codes of commands.
 
 use tests::test_env;
 

@@ -58,7 +58,7 @@ fn a_pvignore_in_a_source_says_what_is_no_data() {
     let shown = env.pv(["put", "images", "s"]);
     assert!(shown.contains("excluded by .pvignore: sub/local, sub/other.log, tmp/, x.log\n"), "{shown}");
     assert_eq!(paths(&env, "images"), ["/a", "/keep.log", "/local", "/sub/own.log"]);
-    // By hand comes first.
+    // Command-line patterns come first.
     env.ok(["repo", "create", "other"]);
     env.ok(["put", "other", "s", "--exclude", "!x.log", "--exclude", "a"]);
     assert_eq!(paths(&env, "other"), ["/keep.log", "/local", "/sub/own.log", "/x.log"]);
@@ -135,12 +135,12 @@ fn what_tools_leave_in_a_code_folder_makes_no_version() {
     assert!(shown.contains(".#run.sh, .DS_Store, .run.sh.swp, __pycache__/"), "{shown}");
     env.ok(["run"]);
     assert_eq!(env.ok(["cat", "up:/list"]), "/code:\n.gitignore\nrun.sh\n");
-    // What is taken in again is code.
+    // A file that is included again is code.
     env.write("code/.pvignore", "!x.log\n");
     env.ok(["pipeline", "apply", "-f", "up.yml"]);
     env.ok(["run"]);
     assert!(env.ok(["cat", "up:/list"]).contains("x.log"));
-    // Any other link to nothing is an error that tells the way out.
+    // Any other dangling link is an error with a hint.
     symlink("nowhere", env.work().join("code/data")).unwrap();
     let shown = env.pv(["pipeline", "apply", "-f", "up.yml"]);
     assert!(shown.contains("is a link to nothing") && shown.contains("code/.pvignore"), "{shown}");

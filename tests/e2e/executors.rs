@@ -1,4 +1,4 @@
-//! Both executors do the same work.
+//! All executors give the same results.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// Everything that an output can be: copies, links to the input, links among outputs, folders, programs, nothing.
+/// Every kind of output: copies, links to the input, links between outputs, folders, programs, nothing.
 const EVERYTHING: &str = r#"
 name=$(basename "$notes")
 cd /pfs/out

@@ -1,4 +1,4 @@
-//! `pv explain`, `pv plan` by reason, and retries that continue without what failed.
+//! `pv explain`, `pv plan` by reason, and retries that skip failed datums.
 
 use serde_json::{Value, json};
 use tests::TestEnv;
@@ -68,7 +68,7 @@ fn two_datums_stand_side_by_side() {
     assert_eq!(fields(&env.json(["explain", "copy:/a", "copy:/a"])[0]), Vec::<&str>::new());
     assert_eq!(env.exit_code(["explain", "copy:/a", "copy"]), 2, "a pipeline is no datum");
 
-    // A changed file of the code is named with both digests, a variable and the command by their values.
+    // A changed code file is reported with both digests, a variable and the command with their values.
     env.write("code/main.sh", "cp /pfs/notes/* /pfs/out/\n");
     let with_code = |level: &str| {
         let transform = format!("\"code\": \"code\", \"env\": {{\"LEVEL\": \"{level}\", \"MODE\": \"fast\"}},");
@@ -236,7 +236,7 @@ fn a_retry_goes_on_without_what_failed_in_that_job_alone() {
     assert!(reason.contains("Anna") && reason.contains("uid:") && reason.ends_with(": empty file"), "{reason}");
     assert_eq!(env.exit_code(["job", "retry", "picky", "--skip-failed", "-m", "again"]), 4, "none of it failed");
 
-    // Only in that job: the next one meets it again.
+    // Skipped only in that job: the next one runs it again.
     put_note(&env, "e", "e\n");
     assert_eq!(env.exit_code(["run"]), 1);
     assert_eq!(newest_job(&env, "picky")["datums_failed"], 1);
@@ -266,7 +266,7 @@ fn a_plan_lists_each_pending_run_and_bounds_nothing_that_has_no_bound() {
     let plan = env.json(["plan"]);
     let below: Vec<_> = plan.iter().filter(|one| one["pipeline"] == "below").collect();
     assert_eq!(below.len(), 2, "{plan:?}");
-    // In the run of its apply nothing above it waits; in the other one it takes what `copy` is still to write.
+    // In the run of its apply nothing upstream is open; in the other one it waits for output of `copy`.
     assert_eq!((&below[0]["at_most"], &below[0]["run"]), (&json!(false), &json!(3)));
     assert_eq!((&below[1]["at_most"], &below[1]["unbounded"]), (&json!(true), &json!(true)));
     for one in below {

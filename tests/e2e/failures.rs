@@ -1,5 +1,5 @@
-//! The failure table: whatever goes wrong in a stage or around it, state, reason, counts and tries say so, nothing of it is left, and the
-//! next job is good. In both executors, where it applies.
+//! The failure table: whatever goes wrong in a stage or around it is reported in state, reason, counts and tries, leaves nothing behind,
+//! and the next job succeeds. In both executors, where it applies.
 
 use std::process::Command;
 
@@ -8,13 +8,13 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// A spec over each file of `repo`: its transform and what else it says, each field followed by a comma.
+/// A spec over each file of `repo`: its transform and additional fields, each followed by a comma.
 fn stage(name: &str, repo: &str, script: &str, transform: &str, more: &str) -> String {
     let spec = spec_with(name, &pfs(repo, "/*"), script, transform);
     spec.replacen('{', &format!("{{{more}"), 1)
 }
 
-/// Does something wrong for the note `b` while that holds `b`, else copies it.
+/// A script that does something wrong for the note `b` while that contains `b`, else copies it.
 fn wrong(what: &str) -> String {
     format!("cp $notes /pfs/out/; ! grep -q -x b $notes || {{ {what}; }}")
 }
@@ -37,7 +37,7 @@ fn datum_b(env: &TestEnv, pipeline: &str) -> [Value; 4] {
     ["state", "tries", "exit_code", "reason"].map(|field| datum[field].clone())
 }
 
-/// Makes the note `b` one that nothing goes wrong for, runs, and looks that all is well.
+/// Fixes the note `b`, runs, and checks that all is well.
 fn the_next_is_good(env: &TestEnv, pipelines: &[&str]) {
     put_note(env, "b", "good\n");
     env.ok(["run", "-j", "4"]);
@@ -54,7 +54,7 @@ fn user_errors() {
     for executor in executors() {
         let env = env_with_notes_on(executor);
         let gate = Gate::new();
-        // Children of every sort: in the background, and in a session of their own.
+        // Children of every kind: in the background, and in a separate session.
         let endless = format!("sleep {m} & (setsid sleep {m} &); trap '' TERM HUP; sleep {m}", m = gate.mark());
         let recovery = "\"err_cmd\": [\"sh\"], \"err_stdin\": [\"echo handled; cat $notes; ls /pfs/out\"],";
         let specs = [
@@ -101,7 +101,7 @@ fn a_job_that_takes_too_long_ends_with_all_its_processes() {
         let env = env_with_notes_on(executor);
         let gate = Gate::new();
         let endless = format!("(setsid sleep {m} &); sleep {m}", m = gate.mark());
-        // Long enough for a sandbox to open on a busy machine, for then the next job has to be in time.
+        // Long enough for a sandbox to start on a busy machine, since the next job must be in time.
         apply(&env, &stage("job", "notes", &wrong(&endless), "", "\"job_timeout\": \"4s\","));
         assert_eq!(env.exit_code(["run"]), 1);
         assert!(gate.waiting().is_empty(), "{executor}: a process outlived its job");
@@ -150,7 +150,7 @@ fn more_memory_than_the_limit() {
         return;
     }
     let env = env_with_notes_on("docker");
-    // `dd` takes its whole buffer, and fills it.
+    // `dd` allocates its whole buffer, and fills it.
     let specs = [
         stage("itself", "notes", &wrong("exec dd if=/dev/zero of=/dev/null bs=200M count=1"), "", LIMITED),
         stage("child", "notes", &wrong("dd if=/dev/zero of=/dev/null bs=200M count=1; exit 5"), "", LIMITED),
@@ -179,7 +179,7 @@ fn the_process_executor_says_that_it_knows_no_limits() {
     assert!(output.status.success() && said.contains("the process executor does not enforce"), "{said}");
 }
 
-/// An image of its own, from the files of the test image.
+/// A new image with the files of the test image.
 fn image(name: &str) -> String {
     let script = format!(
         "id=$(docker create {IMAGE} true) && docker export $id | docker import --change 'ENV PATH=/bin:/usr/bin' - {name}; \

@@ -58,6 +58,6 @@ fn bytes_that_were_away_in_between_are_told_with_their_periods() {
         found["periods"].as_array().unwrap().iter().map(|it| (&it["first"], &it["last"], &it["ended_by"])).collect();
     let id = |at: usize| serde_json::Value::from(commits[at].as_str());
     assert_eq!(periods, [(&id(3), &id(3), &id(2)), (&id(1), &id(1), &id(0))]);
-    // As a name it was there all the time.
+    // As a name it existed all the time.
     assert_eq!(env.json(["find", "/a"])[0]["periods"].as_array().unwrap().len(), 1);
 }

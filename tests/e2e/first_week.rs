@@ -1,4 +1,4 @@
-//! What an analyst, a model builder and an auditor do in their first week, from the first command to the answer.
+//! The first week of an analyst, a model builder and an auditor, from the first command to the answer.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -9,14 +9,14 @@ use tests::TestEnv;
 use crate::metrics::grid;
 use crate::support::*;
 
-/// A frame of 8 by 8 points, of which this many are white: what the stage below sees is how many.
+/// A frame of 8 by 8 pixels, of which `white` are white; the stage below counts them.
 fn frame(white: usize) -> Vec<u8> {
     let mut bytes = b"P6\n8 8\n255\n".to_vec();
     bytes.extend((0..64).flat_map(|point| if point < white { [255; 3] } else { [0; 3] }));
     bytes
 }
 
-/// Counts the white points of a frame and flags it from `least` of `/pfs/model/model.json` on.
+/// Counts the white pixels of a frame and flags it from `least` of `/pfs/model/model.json` on.
 const DETECT: &str = r#"
 name=${1#/pfs/images}; least=$(sed -n 's/.*"least": *\([0-9]*\).*/\1/p' /pfs/model/model.json)
 score=$(($(tr -dc '\377' < "$1" | wc -c) / 3))
@@ -24,18 +24,18 @@ mkdir -p "/pfs/out/$(dirname "$name")"
 [ "$score" -ge "$least" ] && flagged=true || flagged=false
 printf '{"score": %s, "flagged": %s}\n' "$score" "$flagged" > "/pfs/out/${name%.ppm}.json"
 "#;
-/// Raises an alarm for what is flagged and not excused by the rules; by link, so that the alarm is the finding itself.
+/// Raises an alarm for flagged frames without an exception in the rules; by link, so that the alarm is the finding itself.
 const THREAT: &str = r#"
 grep -q '"flagged": true' "$detect" || exit 0
 camera=$(basename "$(dirname "$detect")"); grep -q "ignore: $camera" /pfs/rules/rules.yml && exit 0
 mkdir -p "/pfs/out/$camera"; ln -s "$detect" "/pfs/out/$camera/"
 "#;
-/// How many frames are flagged, a line a camera.
+/// The number of flagged frames, one line per camera.
 const REPORT: &str = r#"
 cd /pfs/detect; for camera in *; do echo "$camera,$(ls "$camera" | wc -l),$(cat "$camera"/* | grep -c '"flagged": true')"; done > /pfs/out/report.csv
 "#;
 
-/// Frames, a model, rules, and the stages over them; the first batch is there and has run.
+/// Frames, a model, rules, and their stages; the first batch is committed and has run.
 fn cameras() -> TestEnv {
     let env = TestEnv::with_store(env!("CARGO_BIN_EXE_pv"));
     env.ok(["config", "set", "executor", "process"]);
@@ -60,7 +60,7 @@ fn cameras() -> TestEnv {
     env
 }
 
-/// Commits frames; the id of the commit.
+/// Commits frames; returns the commit's id.
 fn put_batch(env: &TestEnv, message: &str, frames: &[(&str, usize)]) -> String {
     let folder = message.replace(' ', "-");
     for (name, white) in frames {
@@ -88,13 +88,13 @@ fn an_analyst_takes_in_three_days_mends_a_frame_drops_a_camera_and_rolls_back_a_
     assert_eq!((outcome(&env, "detect"), outcome(&env, "threat")), (success(4, 0), success(4, 0)));
     assert_eq!(alarms(&env), ["/cam1/0900.json", "/cam2/0800.json"]);
 
-    // The second day: exactly the new frames run.
+    // The second day: only the new frames run.
     put_batch(&env, "day 2", &[("cam1/1000", 2), ("cam2/1000", 40), ("cam3/1000", 5)]);
     env.ok(["run"]);
     assert_eq!(outcome(&env, "detect"), success(3, 4));
     assert_eq!(env.ok(["cat", "report:/report.csv"]), "cam1,3,1\ncam2,3,2\ncam3,1,0\n");
 
-    // A frame was exported too dark: new bytes for it, and one datum.
+    // A frame was exported too dark: new bytes, and one datum runs.
     put_batch(&env, "day 2 corrected", &[("cam3/1000", 50)]);
     env.ok(["run"]);
     assert_eq!(outcome(&env, "detect"), success(1, 6));
@@ -103,7 +103,7 @@ fn an_analyst_takes_in_three_days_mends_a_frame_drops_a_camera_and_rolls_back_a_
     let history = env.json(["log", "images:/cam3/1000.ppm"]);
     assert_eq!(history.iter().map(|one| text(one, "message")).collect::<Vec<_>>(), ["day 2 corrected", "day 2"]);
 
-    // The third day: camera 2 was somebody's garden. What did it cause, in all that time?
+    // The third day: camera 2 showed a private garden. What did its frames cause, in all that time?
     let before = text(&env.json(["show", "images"])[0], "id").to_owned();
     let dropped = format!("images@{before}:/cam2");
     let forward = env.json(["trace", "--forward", "--all-runs", &dropped]).remove(0);
@@ -123,7 +123,7 @@ fn an_analyst_takes_in_three_days_mends_a_frame_drops_a_camera_and_rolls_back_a_
     assert_eq!(alarms(&env), ["/cam1/0900.json", "/cam1/1100.json", "/cam3/1000.json"]);
     assert_eq!(env.ok(["cat", "report:/report.csv"]), "cam1,4,2\ncam3,2,1\n");
 
-    // Somebody turns the comparison round. It is seen, understood and taken back, and nothing is computed twice.
+    // A wrong comparison is applied. It is noticed, understood and reverted, and nothing is computed twice.
     let good = (tree_of(&env, "detect"), tree_of(&env, "threat"));
     env.write("specs/detect.sh", DETECT.replace("-ge", "-le"));
     env.ok(["pipeline", "apply", "-f", "specs/specs.yml"]);
@@ -147,7 +147,7 @@ fn a_model_builder_reads_a_grid_tries_more_promotes_it_and_goes_back() {
     assert_eq!(best("evaluate"), "/d.json");
     let before = env.json(["metrics", "evaluate"]);
 
-    // One more set of parameters, aside.
+    // One more set of parameters, on another branch.
     env.ok(["branch", "create", "parameters@candidate", "parameters"]);
     env.write("more/e.json", "{\"model\": {\"rounds\": 40, \"rate\": 0}, \"seed\": 7}\n");
     env.ok(["put", "parameters@candidate", "more", "-m", "no decay", "--author", "Max"]);
@@ -170,7 +170,7 @@ fn a_model_builder_reads_a_grid_tries_more_promotes_it_and_goes_back() {
     assert_eq!((&forward["start"]["brought"], &forward["start"]["files"]), (&json!(true), &json!(1)), "{forward}");
     assert!(forward["readers"].as_array().unwrap().iter().any(|reader| reader["pipeline"] == "evaluate"), "{forward}");
 
-    // And back, as cheap.
+    // Moving back is as cheap.
     env.ok(["branch", "move", "parameters@main", "parameters@v2~1"]);
     env.ok(["run"]);
     assert_eq!((outcome(&env, "train"), outcome(&env, "evaluate")), (success(0, 4), success(0, 4)));
@@ -182,7 +182,7 @@ fn a_model_builder_reads_a_grid_tries_more_promotes_it_and_goes_back() {
 #[test]
 fn an_auditor_goes_from_one_flag_file_by_its_bytes_to_a_page_with_the_frame_on_it() {
     let env = cameras();
-    // All that the auditor has: a file from a mail.
+    // The auditor only has a file from a mail.
     let flag = env.ok(["cat", "threat:/cam2/0800.json"]);
     env.write("evidence.json", &flag);
     let found = env.json(["find", "evidence.json"]);
@@ -219,7 +219,7 @@ fn an_auditor_goes_from_one_flag_file_by_its_bytes_to_a_page_with_the_frame_on_i
     let picture = decoded(picture);
     assert!(picture.starts_with(&[0xff, 0xd8, 0xff]), "a JPEG");
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"), "nothing is loaded");
-    // Of one commit: what came of it.
+    // What was made from one commit.
     let commit = env.json(["log", "images"])[0]["id"].as_str().unwrap().to_owned();
     let forward = env.ok(["trace", "--forward", &format!("images@{commit}")]);
     assert!(forward.contains("4 files added or changed") && forward.contains("threat"), "{forward}");
@@ -256,7 +256,7 @@ fn a_stage_runs_again_from_a_saved_image_when_engine_and_registry_have_lost_it()
     );
     let made = env.ok(["cat", "kept:/a"]);
 
-    // Lost before it was saved: what was recorded is said, and what can be done.
+    // The image is lost before it was saved: the report shows the record, and the options.
     let archive = env.work().join("by-hand.tar");
     docker(&["save", "-o", archive.to_str().unwrap(), &tag]);
     docker(&["rmi", "-f", &tag]);
@@ -267,7 +267,7 @@ fn a_stage_runs_again_from_a_saved_image_when_engine_and_registry_have_lost_it()
     assert_eq!(env.exit_code(["image", "save", "kept"]), 3);
     docker(&["load", "-i", archive.to_str().unwrap()]);
 
-    // Saved: on its own it comes back.
+    // Once saved, it is restored automatically.
     let saved = env.json(["image", "save", "kept:/a"]).remove(0);
     let file = format!("{}.tar.zst", saved["saved"]["archive"].as_str().unwrap());
     let sum = Command::new("sha256sum").arg(env.dir().join(".pv/images").join(&file)).output().unwrap();
@@ -285,7 +285,7 @@ fn a_stage_runs_again_from_a_saved_image_when_engine_and_registry_have_lost_it()
     docker(&["rmi", "-f", listed["id"].as_str().unwrap()]);
 }
 
-/// The engine does not have the image, under no name.
+/// The engine does not have the image, under any name.
 fn docker_gone(image: &Value) {
     let id = image["id"].as_str().unwrap();
     Command::new("docker").args(["rmi", "-f", id]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();

@@ -1,5 +1,5 @@
-//! Two small pipelines that several tests run: `upper` makes the letters of each file of `images` large and fails on a file that says
-//! `bad`; `count` counts what `upper` made.
+//! Two small pipelines used by several tests: `upper` converts each file of `images` to upper case and fails on the content
+//! `bad`; `count` counts the output of `upper`.
 
 use tests::{TestEnv, test_env};
 
@@ -15,7 +15,7 @@ transform: {cmd: [sh, -c, "ls /pfs/upper | wc -l > /pfs/out/count"]}
 input: {pfs: {repo: upper, glob: "/"}}
 "#;
 
-/// A store that executes on this host; `images` has the files `a` and `b`.
+/// A store with the process executor; `images` has the files `a` and `b`.
 pub(crate) fn with_images() -> TestEnv {
     let env = test_env!();
     env.ok(["config", "set", "executor", "process"]);
@@ -25,7 +25,7 @@ pub(crate) fn with_images() -> TestEnv {
     env
 }
 
-/// With both pipelines applied; their first jobs wait.
+/// With both pipelines applied; their first jobs are waiting.
 pub(crate) fn applied() -> TestEnv {
     let env = with_images();
     apply(&env);
@@ -46,7 +46,7 @@ pub(crate) fn run() -> TestEnv {
     env
 }
 
-/// After a second run, in which a file was bad.
+/// After a second run with a bad file.
 pub(crate) fn failed() -> TestEnv {
     let env = run();
     env.write("c", "bad\n");
@@ -55,7 +55,7 @@ pub(crate) fn failed() -> TestEnv {
     env
 }
 
-/// What differs between machines and days becomes words.
+/// Replaces what differs between machines and days with words.
 pub(crate) fn steady(text: &str) -> String {
     let mut shown = String::new();
     for line in text.split_inclusive('\n') {

@@ -1,4 +1,4 @@
-//! A store that somebody has written to who has no key: what each command says.
+//! A store modified by an attacker without a key: the answer of each command.
 
 use repos::hash::digest_of;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use tests::TestEnv;
 
 use crate::support::{apply, copy_of, env_with_notes, outcome, put_note, spec, success};
 
-/// Appends a record with a digest that fits and no signature, as anybody can who knows the format.
+/// Appends a record with a matching digest and no signature, as anybody can who knows the format.
 fn append(env: &TestEnv, entries: &Value) {
     let path = env.dir().join(".pv/journal");
     let mut text = std::fs::read_to_string(&path).unwrap();

@@ -54,7 +54,7 @@ fn the_index_can_be_made_anew() {
 #[test]
 fn a_journal_that_lost_its_end_is_damage_and_not_made_true_by_a_new_index() {
     let env = test_env!();
-    // More than stays in memory, so that the index on disk knows the records.
+    // More than fits in memory, so that the index on disk has the records.
     for number in 0..5000 {
         env.write(format!("many/{number}"), number.to_string());
     }

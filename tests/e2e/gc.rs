@@ -18,12 +18,12 @@ fn packed(env: &TestEnv) -> u64 {
     packs.map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
-/// What a dry run says is what goes, by the sum of its reasons too.
+/// Checks that a collection removes exactly what a dry run announces, also in the sum over reasons.
 fn collect(env: &TestEnv) -> Value {
     let said = json(env, ["gc", "--dry-run", "--json"]);
     let by_reason: u64 = said["gone"].as_array().unwrap().iter().map(|gone| gone["size_bytes"].as_u64().unwrap()).sum();
     assert_eq!(by_reason, freed(&said), "{said}");
-    // A record of what was given up does not are in packs.
+    // Records of dropped commits are in the journal, not in packs.
     let before = packed(env);
     let done = json(env, ["gc", "--json"]);
     assert_eq!(freed(&said), freed(&done), "{said}\n{done}");
@@ -61,14 +61,14 @@ fn a_deleted_branch_frees_its_files_after_the_grace() {
     env.ok(["config", "set", "gc_grace", "0s"]);
     assert!(bytes_for(&collect(&env), "expired", "images") > 1_000_000);
     assert_eq!(freed(&collect(&env)), 0);
-    // The document is still there, and says what it had.
+    // The document still exists, and lists the files.
     assert!(env.ok(["ls", &format!("images@{id}")]).contains("/big"));
     let said = env.pv(["cat", &format!("images@{id}:/big")]);
     assert!(said.contains("--- exit 3") && said.contains("is no longer stored: dropped on"), "{said}");
     assert_eq!(env.exit_code(["get", &format!("images@{id}"), "out"]), 3);
     assert_eq!(env.exit_code(["branch", "create", "images@back", &format!("images@{id}")]), 4);
     assert_eq!(env.exit_code(["tag", "create", "images@v1", &format!("images@{id}")]), 4);
-    // What main has too can still be read there.
+    // Files that main also has are still readable there.
     assert_eq!(env.ok(["cat", &format!("images@{id}:/keep")]), env.ok(["cat", "images:/keep"]));
     env.ok(["put", "images", "big"]);
     assert_eq!(env.exit_code(["cat", &format!("images@{id}:/big")]), 0);
@@ -90,7 +90,7 @@ fn pruned_commits_keep_all_but_their_files() {
     assert_eq!(env.exit_code(["commit", "prune", "images", "--keep", "1"]), 7);
     let done = json(&env, ["commit", "prune", "images", "--keep", "1", "--yes", "--json"]);
     assert_eq!(done["size_bytes"], said["size_bytes"]);
-    // Until garbage is collected the bytes are there.
+    // Until garbage collection the bytes are readable.
     assert_eq!(env.exit_code(["cat", "images@main~1:/a"]), 0);
     assert_eq!(Some(bytes_for(&collect(&env), "pruned", "images")), said["size_bytes"].as_u64());
     for (reference, code) in

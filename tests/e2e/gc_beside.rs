@@ -1,4 +1,4 @@
-//! Garbage is collected beside writers and a running job, and its own end comes suddenly.
+//! Garbage collection during writes and a running job, and collections that are killed.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,28 +9,28 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// The exit code of a call that stopped because its time was over.
+/// The exit code after a timeout.
 const TIMED_OUT: i32 = 8;
 
-/// A number from the environment, for those who have more time than the suite.
+/// A number from the environment, for longer tests.
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Ends a call that went well; what it printed.
+/// Waits for a successful end; returns the output.
 #[track_caller]
 fn ended(run: Background) -> String {
     run.end().assert_code(0).stdout
 }
 
-/// What a writer did: its files as they are now, and the commits that were acknowledged.
+/// What a writer did: its current files, and the acknowledged commits.
 #[derive(Default)]
 struct Written {
     files: BTreeMap<String, String>,
     commits: Vec<String>,
 }
 
-/// Adds files, deletes them and adds them again, with contents that the other writers have too.
+/// Adds files, deletes them and adds them again, with content that other writers also have.
 fn write(env: &TestEnv, writer: u64, is_over: &AtomicBool) -> Written {
     let mut written = Written::default();
     for round in writer.. {
@@ -52,7 +52,7 @@ fn write(env: &TestEnv, writer: u64, is_over: &AtomicBool) -> Written {
     written
 }
 
-/// Makes what soon nothing needs: a branch with a file of its own, and deletes the branch. Ids of the commits.
+/// Produces garbage: creates branches with their own files and deletes them. Returns the ids of the commits.
 fn litter(env: &TestEnv, is_over: &AtomicBool) -> Vec<String> {
     let mut commits = Vec::new();
     for round in 1.. {
@@ -80,7 +80,7 @@ fn digests(env: &TestEnv, reference: &str) -> BTreeMap<String, String> {
     env.json(["ls", "-r", reference]).iter().map(|file| (word(file, "path"), word(file, "digest"))).collect()
 }
 
-/// For as many seconds as `PV_GC_SECONDS` says.
+/// Runs for `PV_GC_SECONDS` seconds.
 #[test]
 fn nothing_that_is_needed_goes_beside_four_writers_and_a_running_job() {
     let env = test_env!();
@@ -96,7 +96,7 @@ fn nothing_that_is_needed_goes_beside_four_writers_and_a_running_job() {
         let litter = scope.spawn(|| litter(env, is_over));
         scope.spawn(|| {
             while !is_over.load(Ordering::Relaxed) {
-                // While others commit without pause there is always something pending.
+                // While others commit without pause, there is always something pending.
                 let run = Background::start(env, ["run", "-j", "2", "--timeout", "10s"]).end();
                 assert!(matches!(run.code, Some(0 | TIMED_OUT)), "{run:?}");
                 runs.fetch_add(1, Ordering::Relaxed);
@@ -143,7 +143,7 @@ fn tell(what: &str) {
     eprintln!("{what}");
 }
 
-/// A store with a file that is needed, and garbage beside it and alone.
+/// A store with needed files, and garbage in the same and in separate packs.
 fn env_with_garbage(rounds: u64) -> TestEnv {
     let env = test_env!();
     env.ok(["config", "set", "gc_grace", "0s"]);
@@ -186,7 +186,7 @@ fn a_collection_that_ends_at_any_point_is_gone_on_with_by_the_next() {
     }
 }
 
-/// As many as `PV_KILLS` says; each third by Ctrl-C.
+/// `PV_KILLS` times; each third by Ctrl-C.
 #[test]
 fn a_collection_that_is_killed_at_random_leaves_a_sound_store() {
     let env = env_with_garbage(1);
@@ -196,7 +196,7 @@ fn a_collection_that_is_killed_at_random_leaves_a_sound_store() {
         make_garbage(&env, round + 10);
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let gc = Background::start(&env, ["gc"]);
-        // Not to wait for something: a moment that nothing knows.
+        // A random moment, on purpose.
         std::thread::sleep(Duration::from_millis((state >> 33) % 50));
         gc.send(if round % 3 == 0 { Signal::SIGINT } else { Signal::SIGKILL });
         let code = gc.end().code;

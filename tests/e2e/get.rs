@@ -26,7 +26,7 @@ fn get_mirrors_put() {
     env.ok(["get", "images:/cam7/a.jpg", "file"]);
     env.ok(["get", "images:/cam7", "directory"]);
     assert_eq!([env.read("file/a.jpg"), env.read("directory/a.jpg")], ["a", "a"]);
-    // Equal bytes are left alone.
+    // Files with the same bytes are left untouched.
     insta::assert_snapshot!(env.pv(["get", "images", "out"]), @r"
     --- stderr
     2 files · 11 B → out, 2 unchanged
@@ -72,7 +72,7 @@ fn by_force_a_directory_takes_the_place_of_a_file_and_the_reverse() {
     assert_eq!([env.read("out/run.sh"), env.read("out/cam7/a.jpg")], ["#!/bin/sh\n", "a"]);
     let left: Vec<_> = std::fs::read_dir(env.work().join("out")).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "{left:?}");
-    // A store is not a file's place.
+    // A store is not overwritten by a file.
     std::fs::remove_file(env.work().join("out/run.sh")).unwrap();
     env.ok(["init", "out/run.sh"]);
     assert_eq!(env.exit_code(["get", "images", "out", "--force"]), 4);

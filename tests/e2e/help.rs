@@ -1,4 +1,4 @@
-//! `pv help`: commands, topics, and an example of each command that works as it stands.
+//! `pv help`: commands, topics, and examples of each command that work as written.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -51,7 +51,7 @@ fn topics_are_made_of_what_the_program_goes_by() {
     let schema: serde_json::Value = serde_json::from_str(&env.ok(["schema"])).unwrap();
     let objects = schema["$defs"].as_object().unwrap().values().chain([&schema]);
     for (name, field) in objects.flat_map(|object| object["properties"].as_object().unwrap()) {
-        // What only editors read is left out.
+        // Fields for editors only are left out.
         if name == "$schema" {
             continue;
         }
@@ -67,7 +67,8 @@ fn topics_are_made_of_what_the_program_goes_by() {
     assert!(env.ok(["help", "txn"]).contains("branch_move"));
 }
 
-/// The world of the examples: images of two commits, a model with a tag and a candidate, rules, stages that ran, failed, wait and stand still.
+/// The store of the examples: images of two commits, a model with a tag and a candidate, rules, stages that ran, failed, wait and are
+/// stopped.
 fn world() -> TestEnv {
     let env = test_env!();
     env.ok(["config", "set", "executor", "process"]);
@@ -127,7 +128,7 @@ fn examples(env: &TestEnv, words: &[&str], found: &mut BTreeMap<String, Vec<Stri
     let help = env.ok([words, &["--help"]].concat());
     let below: Vec<&str> =
         help.split_once("Commands:\n").map_or("", |(_, list)| list.split("\n\n").next().unwrap()).lines().collect();
-    // A command's line is set in by two spaces; what continues is set in further.
+    // A command is indented by two spaces; continuation lines by more.
     let below: Vec<&str> = below
         .iter()
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
@@ -151,13 +152,13 @@ fn every_command_has_an_example_that_works() {
     let fails = ["pv status --exit-code", "pv job retry broken", "pv logs broken --failed"];
     for (words, lines) in found {
         assert!(!lines.is_empty(), "pv {words}");
-        // What is to be filled in, or stands still until it is ended, is done elsewhere.
+        // Lines with placeholders, and commands that run until stopped, are tested elsewhere.
         for line in lines.iter().filter(|line| !tests::hints::has_gaps(line) && *line != "pv serve") {
             let place = tempfile::tempdir().unwrap();
             assert!(
                 Command::new("cp").arg("-a").arg(env.dir().join(".")).arg(place.path()).status().unwrap().success()
             );
-            // A commit goes only while no job is open, and one waits here to be stopped.
+            // Deleting a commit requires that no job is open, and one waits here to be stopped.
             let line = if line.starts_with("pv commit delete") {
                 format!("pv job stop waiting && {line}")
             } else {

@@ -1,4 +1,4 @@
-//! What `pv` tells people to type next is done as it stands, in a copy of the place where it was told.
+//! Commands that `pv` suggests are executed as written, in a copy of the folder where they were suggested.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -9,7 +9,7 @@ use tests::hints::{commands, has_gaps, shell};
 use crate::flow;
 use crate::support::*;
 
-/// Follows all commands of an output that lack nothing, each in a copy of its place; those that were followed.
+/// Executes all suggested commands without placeholders, each in a copy of the folder; returns them.
 fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
     let said =
         format!("{}{}", String::from_utf8_lossy(&output.stderr), needs(&String::from_utf8_lossy(&output.stdout)));
@@ -23,7 +23,7 @@ fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
         assert!(copied.success());
         let done = call(env, command, place.path());
         let shown = env.shown(&done);
-        // What is run again may fail again, for the reason that it failed before.
+        // Running again may fail again, for the same reason.
         let may_fail = ["pv run", "pv job retry", "pv try"].iter().any(|verb| command.starts_with(verb));
         assert!(
             matches!(done.status.code(), Some(0 | 1) if may_fail || done.status.success()),
@@ -33,7 +33,7 @@ fn follow(env: &TestEnv, output: &Output) -> Vec<String> {
     told
 }
 
-/// Calls a shell line in the folder `work` of a place that is one of this environment, or a copy of it.
+/// Runs a shell line in the folder `work` of this environment, or of a copy of it.
 fn call(env: &TestEnv, line: &str, place: &Path) -> Output {
     let mut call = shell(env.binary(), line);
     call.current_dir(place.join("work")).env_clear();
@@ -41,7 +41,7 @@ fn call(env: &TestEnv, line: &str, place: &Path) -> Output {
     call.env("HOME", place).output().unwrap()
 }
 
-/// The lines below `needs you`, as hints are read.
+/// The lines below `needs you`, in the format of hints.
 fn needs(stdout: &str) -> String {
     let below = stdout.split_once("needs you\n").map_or("", |(_, below)| below);
     below.lines().map(|line| format!("hint: {}\n", line.trim())).collect::<Vec<_>>().concat()
@@ -75,7 +75,7 @@ fn what_is_told_after_changes_can_be_done() {
     env.ok(["run"]);
     told(&env, &["pipeline", "stop", "upper"], &[]);
     told(&env, &["status"], &["pv pipeline start upper"]);
-    // Nobody is told to run what nobody can.
+    // No command is suggested that cannot work.
     env.write("g", "five\n");
     told(&env, &["put", "images", "g"], &["pv revert images"]);
     env.ok(["pipeline", "start", "upper"]);

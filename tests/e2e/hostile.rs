@@ -1,21 +1,21 @@
-//! Stages that mean harm: whatever one does, the next datum in the same sandbox gets right inputs and gives right outputs.
+//! Hostile stages: whatever one does, the next datum in the same sandbox gets the right inputs and produces the right outputs.
 
 use serde_json::Value;
 use tests::TestEnv;
 
 use crate::support::*;
 
-/// A number that is small unless this variable makes it another.
+/// A number that is small unless this variable overrides it.
 fn scaled(variable: &str, small: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(small)
 }
 
-/// What a datum in order writes: all that it sees.
+/// The output of a normal datum: everything it sees.
 const LOOK: &str = "cd /pfs
     for p in /proc/[0-9]*; do [ ${p#/proc/} = 1 ] || [ ${p#/proc/} = $$ ] || echo $p; done > /pfs/out/$name
     ls -A /pfs /pfs/notes /tmp >> /pfs/out/$name; cat $notes >> /pfs/out/$name";
 
-/// The attacks by name, each a script. What comes of each depends on how it goes, but for those whose reason is given.
+/// The attacks by name, each a script. The outcome of each may vary, except where a reason is given.
 fn attacks(mark: &str) -> Vec<(&'static str, String, Option<&'static str>)> {
     let (log, files) = (scaled("PV_LOG_BYTES", 64 << 20), scaled("PV_OUTPUT_FILES", 3000));
     let swap = "(setsid sh -c 'while :; do ln -sfn /etc/passwd /pfs/out/l; ln -sfn / /pfs/out/l; ln -sfn $notes /pfs/out/l; done' &)
@@ -74,7 +74,7 @@ fn a_hostile_datum_harms_no_other() {
         let script = format!("name=${{notes##*/}}; case $name in {cases} *) {LOOK};; esac");
         let spec = spec_with("stage", &pfs("notes", "/*"), &script, "");
         apply(&env, &spec.replacen('{', "{\"datum_tries\": 1,", 1));
-        // One after another, so all in one sandbox, unless that was lost.
+        // One after another, so all in one sandbox, unless it was lost.
         let output = env.output(["run", "-j", "1"]);
         assert_eq!(output.status.code(), Some(1), "{}", env.shown(&output));
         assert!(gate.waiting().is_empty(), "{executor}: a process outlived its datum");

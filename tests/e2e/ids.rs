@@ -1,4 +1,4 @@
-//! Any id that is printed, as short as it is printed, is taken by `show`, and by `find`, `get`, `cat`, `ls` where it has files.
+//! Every printed id, as short as it is printed, is accepted by `show`, and by `find`, `get`, `cat`, `ls` if it has files.
 
 use serde_json::Value;
 use tests::TestEnv;
@@ -9,7 +9,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("a text: {value}")).to_owned()
 }
 
-/// The value of a field, wherever it is in an object.
+/// The value of a field, anywhere in an object.
 fn within(value: &Value, field: &str) -> Option<String> {
     match value {
         Value::Object(fields) => {
@@ -31,7 +31,7 @@ fn first_line(shown: &str) -> (String, String) {
     (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned())
 }
 
-/// What `pv show` makes of an id, whole and as short as it is printed.
+/// Checks `pv show` with an id, in full and as short as it is printed.
 fn assert_shows(env: &TestEnv, sort: &str, id: &str) {
     for digits in [8, 12, id.len()] {
         let shown = env.ok(["show", &id[..digits]]);
@@ -75,7 +75,7 @@ fn every_sort_of_id_is_shown() {
 
 #[test]
 fn an_image_is_shown_by_its_digest_with_the_versions_that_have_it() {
-    // Without an engine there is no image: that one is looked for is said anyway.
+    // Without an engine there is no image: the error still says that one was looked for.
     let env = with_code();
     let (error, code) = env.json_error(["show", "sha256:ffffffffffff"]);
     assert_eq!((code, text(&error["message"])), (3, "no id in this store starts with `ffffffffffff`".to_owned()));

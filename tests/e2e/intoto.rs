@@ -1,4 +1,4 @@
-//! `pv trace --format intoto`, checked by tools that are not pv's.
+//! `pv trace --format intoto`, checked with other tools.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use tests::tools::python_of;
 
 use crate::support::*;
 
-/// What the outside tools say of these envelopes and this key.
+/// The verdict of the other tools on these envelopes with this key.
 fn checked(python: &Path, env: &TestEnv, envelopes: &str, key: &str) -> Output {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/tools/check_intoto.py");
     Command::new(python).arg(script).arg(env.work().join(envelopes)).arg(env.work().join(key)).output().unwrap()
@@ -37,7 +37,7 @@ fn outside_tools_accept_statements_of_all_commits_on_the_way() {
     });
     assert_eq!(told, expected);
 
-    // Not with another key, and not when a letter of it was changed.
+    // Fails with another key, and after a changed letter.
     let other = env_with_notes();
     env.write("other.pem", other.ok(["key", "show"]));
     assert!(!checked(&python, &env, "envelopes", "other.pem").status.success());

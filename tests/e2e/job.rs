@@ -188,7 +188,7 @@ fn a_job_that_waits_can_be_stopped_once() {
     ");
 }
 
-/// Looks again and again until `is_there`, for a minute at most.
+/// Polls until `is_there`, for at most a minute.
 fn until(env: &TestEnv, args: &[&str], is_there: impl Fn(&[Value]) -> bool) {
     let end = Instant::now() + Duration::from_mins(1);
     while !is_there(&env.json(args)) {

@@ -11,7 +11,7 @@ fn mode(env: &TestEnv, file: &str, mode: u32) {
     std::fs::set_permissions(env.dir().join(file), std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// The key that signed the newest commit of a repository; its one signature is good.
+/// The key that signed the newest commit of a repository with its only, valid signature.
 fn signer(env: &TestEnv, repo: &str) -> String {
     let commit = env.json(["show", repo]).remove(0);
     let signatures = commit["signatures"].as_array().unwrap();
@@ -105,7 +105,7 @@ fn the_key_can_be_elsewhere() {
     assert!(code == 1 && error["message"].as_str().unwrap().contains("is not trusted"), "{error}");
     let shown = env.ok(["fsck"]);
     assert!(shown.contains("is not proven"), "{shown}");
-    // Where the store's key is somebody vouches for it.
+    // On the machine with the store's key a user vouches for it.
     env.ok(["key", "trust", &keys[1]["fingerprint"].as_str().unwrap()[..12]]);
     env.ok(["verify", "images:/a"]);
     assert_eq!(env.exit_code(["key", "trust", "00000000"]), 3);

@@ -1,4 +1,4 @@
-//! Sudden ends: what was acknowledged stays, what was finished is not done again, the store is sound.
+//! Crashes: what was acknowledged stays, what was finished is not repeated, the store is sound.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -22,7 +22,7 @@ fn env_with_slow_job(count: usize) -> TestEnv {
     env
 }
 
-/// Executed datums of the job, asked beside the run.
+/// Executed datums of the job, queried during the run.
 fn processed(env: &TestEnv) -> u64 {
     newest_job(env, "slow")["datums_processed"].as_u64().unwrap()
 }
@@ -74,7 +74,7 @@ fn what_a_killed_run_leaves_behind_is_cleared_by_the_next() {
     }
 }
 
-/// Ends a call at a named point; it must get there.
+/// Ends a call at a named point, which it must reach.
 #[cfg(debug_assertions)]
 fn stop_at(env: &TestEnv, point: &str, args: &[&str]) {
     let output = env.command(args).env("PV_STOP_AT", point).output().unwrap();
@@ -103,21 +103,21 @@ fn a_put_that_ends_at_any_point_is_whole_or_absent() {
     }
 }
 
-/// Points of a job, and how many of its datums have a result there when they run one by one.
+/// Points of a job, and how many of its datums have a result there if they run one by one.
 #[cfg(debug_assertions)]
 const POINTS_OF_A_JOB: [(&str, u64); 6] = [
     ("datum.after_staging", 0),
     ("datum.after_intake", 0),
     ("datum.after_result", 1),
     ("job.before_seal", 3),
-    // The record that seals a job moves the branch too, so nothing can come between the two.
+    // The record that seals a job moves the branch too, so nothing can happen between the two.
     ("publish.before_record", 3),
     (AFTER_SEAL, 3),
 ];
 #[cfg(debug_assertions)]
 const AFTER_SEAL: &str = "publish.after_record";
 
-/// A store with a job of three datums and one below it, both of which show in the list of processes.
+/// A store with a job of three datums and a downstream job, both visible in the process list.
 #[cfg(debug_assertions)]
 fn env_with_two_jobs(executor: &str, mark: &str) -> TestEnv {
     let env = env_with_notes_on(executor);
@@ -127,12 +127,12 @@ fn env_with_two_jobs(executor: &str, mark: &str) -> TestEnv {
     env
 }
 
-/// What a sudden end at a point must not change: the run is whole, and nothing that had finished was done again.
+/// Checks that after a crash at this point the run is complete, and that nothing finished was repeated.
 #[cfg(debug_assertions)]
 fn assert_went_on(env: &TestEnv, mark: &str, point: &str) {
     let (first, second) = (format!("first{mark}"), format!("second{mark}"));
     for pipeline in [&first, &second] {
-        // Those that an engine that is no more executed were executed in this job anyway.
+        // Datums that a crashed engine executed count as executed in this job.
         assert_eq!(outcome(env, pipeline), success(3, 0), "{point}");
     }
     assert_eq!(executed(env), 6, "{point}: each datum once");
@@ -187,17 +187,17 @@ fn a_serve_that_ends_at_any_point_goes_on_where_it_stopped() {
     }
 }
 
-/// How many writers are killed; hundreds now and then.
+/// How many writers are killed; hundreds occasionally.
 fn kills() -> u64 {
     std::env::var("PV_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
 }
 
-/// What a writer puts under this name: a few bytes, or so many that they fill a pack for a while.
+/// The content of a writer's file: a few bytes, or enough to fill a pack after a while.
 fn content(name: &str, random: &mut Random) -> String {
     format!("{name} {}", "some more bytes, ".repeat(random.below(4) as usize * 3_000))
 }
 
-/// A file that a writer put, and the commit that it was told.
+/// A file that a writer put, and the acknowledged commit.
 struct Acknowledged {
     path: String,
     content: String,
@@ -220,7 +220,7 @@ fn write_and_die(env: &TestEnv, writer: u64, killed: &AtomicU64) -> Vec<Acknowle
         let mut put = Background::start(env, ["--json", "put", "images", &path]);
         let dies = random.below(2) == 0;
         if dies {
-            // Not to wait for something: a moment that nothing knows.
+            // A random moment, on purpose.
             std::thread::sleep(takes * random.below(1000) as u32 / 1000);
             put.child().kill().unwrap();
         }
@@ -230,7 +230,7 @@ fn write_and_die(env: &TestEnv, writer: u64, killed: &AtomicU64) -> Vec<Acknowle
         if !dies {
             takes = start.elapsed();
         }
-        // What was printed is acknowledged, even when the end came right after.
+        // A printed result is acknowledged, even if the process was killed right after.
         if let Ok(report) = serde_json::from_str::<serde_json::Value>(&ended.stdout) {
             acknowledged.push(Acknowledged { path, content, commit: report["commit"].as_str().unwrap().to_owned() });
         }

@@ -1,4 +1,4 @@
-//! What a user's machine has seen of stores before: a store that was put back, or is another one, is said to be so.
+//! Known stores: a store that was restored from a backup, or replaced by another one, is reported.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -8,7 +8,7 @@ use tests::{TestEnv, test_env};
 
 use crate::support::serve;
 
-/// A call of `pv` that notes what it sees.
+/// A call of `pv` that records known stores.
 fn command(env: &TestEnv, args: &[&str]) -> Command {
     let mut command = env.command(args);
     command.env("PV_KNOWN_STORES", env.dir().join("known"));
@@ -33,7 +33,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// Puts a backup in the place of the store.
+/// Replaces the store by a backup.
 fn put_back(env: &TestEnv, backup: &str) {
     std::fs::remove_dir_all(env.dir().join(".pv")).unwrap();
     copy(&env.dir().join(backup), &env.dir().join(".pv"));
@@ -65,7 +65,7 @@ fn a_backup_that_was_put_back_is_said_once_and_is_not_proven_until_it_is_accepte
     let verified = pv(&env, &["verify"]);
     assert_eq!(verified.status.code(), Some(1));
     assert!(stderr(&verified).contains("the journal was truncated to 3 records"), "{verified:?}");
-    // Going on from there does not make it right, and nothing is signed beside what was signed before.
+    // Continuing from there does not make it right, and nothing is signed beside the earlier signatures.
     assert!(put(&env, "3").status.success());
     let verified = pv(&env, &["verify"]);
     assert!(stderr(&verified).contains("the journal differs at record"), "{verified:?}");
@@ -76,7 +76,7 @@ fn a_backup_that_was_put_back_is_said_once_and_is_not_proven_until_it_is_accepte
         let output = pv(&env, args);
         assert!(output.status.success() && !stderr(&output).contains(WARNING), "{output:?}");
     }
-    // Where nobody has seen it before there is nothing to say.
+    // Where it has not been seen before, there is nothing to report.
     env.ok(["verify"]);
 }
 
@@ -109,11 +109,11 @@ fn another_store_at_the_same_place_is_said() {
     assert_eq!(pv(&env, &["verify"]).status.code(), Some(1));
     assert!(pv(&env, &["checkpoint", "--accept"]).status.success());
     assert!(pv(&env, &["verify"]).status.success());
-    // Anyone who makes a new one there knows.
+    // Creating a new store there is deliberate.
     std::fs::remove_dir_all(env.dir().join(".pv")).unwrap();
     assert!(pv(&env, &["init", ".."]).status.success());
     assert!(!stderr(&pv(&env, &["status"])).contains(WARNING));
-    // The first one is known wherever it comes up.
+    // The first one is recognised at any place.
     let moved = env.dir().join("moved");
     std::fs::create_dir(&moved).unwrap();
     copy(&env.dir().join("first"), &moved.join(".pv"));
@@ -165,7 +165,7 @@ fn without_a_home_or_with_one_that_cannot_be_written_all_works() {
     }
     let accepted = env.output(["checkpoint", "--accept"]);
     assert_eq!(accepted.status.code(), Some(4), "nothing is noted in tests unless they ask: {accepted:?}");
-    // By default it is below the user's folder for states.
+    // By default the record is below the user's state folder.
     let status = env.command(["status"]).env_remove("PV_KNOWN_STORES").output().unwrap();
     assert!(status.status.success());
     assert!(env.dir().join(".local/state/pv/known_stores/places").is_dir());

@@ -1,24 +1,24 @@
-//! The `pv` binary from outside: one file a command, then one a promise that takes several.
+//! Tests of the `pv` binary from outside: one file per command, then one per promise that involves several.
 //!
 //! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
-//! - `reuse` what is computed once is not computed again
-//! - `serve` the engine that lives on
-//! - `watching` what is seen of a job while it runs
+//! - `reuse` computed results are not computed again
+//! - `serve` the long-running engine
+//! - `watching` what a running job shows
 //! - `outcome` changes whose answer was lost
-//! - `beside` `kill` `chain` what other processes and sudden ends do to a run
-//! - `damage` stores of which something is damaged
-//! - `time` pipelines that stop and start, clocks, triggers
-//! - `stories` what people come with, from the first command to the answer
-//! - `first_week` an analyst's three days, a model builder's grid, an auditor's page, an image that is lost
-//! - `pachyderm` what its users bring: their specs, their habits, the page for them
+//! - `beside` `kill` `chain` concurrent processes and crashes during a run
+//! - `damage` damaged stores
+//! - `time` pipelines that are stopped and started, cron inputs, triggers
+//! - `stories` typical tasks of users, from the first command to the answer
+//! - `first_week` an analyst's three days, a model builder's grid, an auditor's page, a lost image
+//! - `pachyderm` specs and habits of Pachyderm users, and the page for them
 //! - `web` files from the web, from lists and from archives
-//! - `threat` `training` `classics` the examples as a whole
-//! - `gc_beside` garbage collected while others work, and killed
-//! - `terminal` what others wrote does not act on a terminal; `screen` what is to be seen there
-//! - `checkpoint` `known` that a journal only grew, shown to others and noted by oneself
+//! - `threat` `training` `classics` the complete examples
+//! - `gc_beside` garbage collection during other work, and killed collections
+//! - `terminal` untrusted text does not control a terminal; `screen` what a terminal shows
+//! - `checkpoint` `known` proofs that a journal only grew, for others and for the user's own machine
 //! - `ids` `as_of` `versions` `matching` `excludes` what can be named: ids, times, versions of pipelines, patterns
-//! - `names` `disk` `waiting` odd names, disks that fail, two processes at one store
-//! - `documents` `hints` `help` what people are told to type is done as it stands
+//! - `names` `disk` `waiting` odd names, failing disks, two processes on one store
+//! - `documents` `hints` `help` suggested commands work as written
 //! - `support` events to wait for, pipelines to wait in
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]

@@ -1,4 +1,4 @@
-//! `--match` in `ls get cat rm cp log diff`, and paths that are taken as they are written.
+//! `--match` in `ls get cat rm cp log diff`, and literal paths.
 
 use tests::{TestEnv, test_env};
 

@@ -1,11 +1,11 @@
-//! `pv metrics`, and the metrics with which `pv try` ends.
+//! `pv metrics`, and the metrics at the end of `pv try`.
 
 use serde_json::{Value, json};
 use tests::TestEnv;
 
 use crate::support::*;
 
-/// Trains by its parameters alone: accuracy grows with `rounds` up to 40 and falls with `rate`; the loss is the rest.
+/// Training that depends only on its parameters: accuracy grows with `rounds` up to 40 and falls with `rate`; the loss is the rest.
 const TRAIN: &str = r#"
     name=$(basename "$parameters" .json)
     rounds=$(sed -n 's/.*"rounds": \([0-9]*\).*/\1/p' "$parameters"); rate=$(sed -n 's/.*"rate": \([0-9]*\).*/\1/p' "$parameters")
@@ -117,7 +117,7 @@ fn all_runs_have_a_row_a_version_and_a_rollback_adds_none() {
     let found: Vec<_> = rows.iter().map(|row| (&row["parameters"]["MOST"], &row["metrics"]["accuracy"])).collect();
     assert_eq!(found, [(&json!("60"), &json!(0.48)), (&json!("40"), &json!(0.38))]);
     assert_eq!(rows[0]["parameters"]["train.version"], "v2");
-    // Of the others the parameters are other ones, and the metrics the same.
+    // The other runs have other parameters, and the same metrics.
     assert_eq!(
         env.json(["metrics", "evaluate", "--all-runs"]).len(),
         4 + 1,
@@ -153,7 +153,7 @@ fn tries_stand_beside_what_is_now_and_a_try_ends_with_the_metrics_of_both_sides(
     let found: Vec<_> = rows.iter().map(|row| (&row["try"], &row["metrics"]["accuracy"])).collect();
     assert_eq!(found, [(&json!(true), &json!(0.48)), (&json!(false), &json!(0.38))], "the same try twice is one row");
     assert!(env.ok(["metrics", "evaluate:/d.json", "--tries"]).contains("try @"));
-    // A sample makes no commit, and its figures are told anyway.
+    // A sample makes no commit, and its metrics are still shown.
     env.write("less.yml", specs(10));
     let sample = env.json(["try", "train", "--with", "less.yml", "--input", "/a.json"]).remove(0);
     assert_eq!(sample["jobs"][0]["metrics"]["figures"][0]["new"], 9, "{sample}");
@@ -180,7 +180,7 @@ fn parameters_of_one_word_have_the_names_of_inputs_and_equal_names_get_their_pla
         "{rows:?}"
     );
     assert_eq!(paths(&rows), ["/s1.error", "/s2.error"], "less error is better");
-    // A second file with that name in it: now the place is told, too.
+    // With a second file of that name, the place is shown too.
     let both = format!("{{\"cross\": [{}, {}]}}", leaf("slope", "/slope/*"), leaf("names", "/names.yml"));
     apply(&env, &spec_with("score", &both, &script.replace("$offset", "$slope"), ""));
     env.ok(["run"]);

@@ -1,4 +1,4 @@
-//! Odd names come back exactly, or are refused with the path named and nothing done.
+//! Odd names are returned exactly, or are refused with the path named and nothing done.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// Legal names that shells, globs, terminals, references and other systems read as something else.
+/// Valid names that shells, globs, terminals, references and other systems interpret differently.
 const ODD: [&str; 44] = [
     "-",
     "-r",
@@ -108,7 +108,7 @@ fn every_byte_comes_back_or_is_refused_with_its_path() {
     let listed: Vec<Vec<u8>> = paths(&env, "images").into_iter().map(|path| path.into_bytes()[1..].to_vec()).collect();
     assert_eq!(listed, names_in(env.work().join("in")));
     assert_eq!(env.ok(["diff", "--name-only", "images"]).lines().count(), listed.len());
-    // What no file can be called, a line of a transaction and a list can.
+    // Names that no file can have are possible in a transaction line and in a list.
     for text in ["/a\u{0}b", "/a//b", "/a/", "/../a", "a", "/a\nb", "/a\u{85}b"] {
         env.write("steps", json!({"put": "images", "from": "steps", "as": text}).to_string());
         let (error, code) = env.json_error(["txn", "steps"]);
@@ -179,7 +179,7 @@ fn long_names_come_back_or_are_refused() {
     assert_eq!(records(&env), before);
     env.ok(["get", "images", "all"]);
     assert_eq!(env.read(format!("all{part}")), "long");
-    // Longer than the system takes in one piece, and there anyway.
+    // Longer than the system accepts at once, but it can exist.
     env.ok(["get", "images", "all"]);
     env.ok(["rm", &format!("images:{deep}")]);
     assert_eq!(env.json(["ls", "-r", "images"]).len(), 1);
@@ -264,7 +264,7 @@ fn a_name_that_no_file_system_can_hold_is_refused_at_every_door() {
     env.ok(["put", "notes", "x", "--as", &format!("/{fits}")]);
     env.ok(["get", "notes", "got"]);
     assert_eq!(env.read(format!("got/{fits}")), "1");
-    // What a stage writes is as long as its file system allows, but for links, whose names are those of the input.
+    // The names of outputs are limited by the file system, except for links, whose names are those of the input.
     apply(&env, &spec_with("copy", &pfs("notes", "/w*"), &copy_of("notes"), ""));
     env.ok(["run"]);
     assert_eq!(env.ok(["cat", &format!("copy:/{fits}")]), "1");

@@ -1,4 +1,4 @@
-//! `pv init --objects`, `pv mirror` and `pv init --from`: stores that live through the loss of their folder.
+//! `pv init --objects`, `pv mirror` and `pv init --from`: stores that survive the loss of their folder.
 
 use std::ffi::OsStr;
 
@@ -8,7 +8,7 @@ use tests::s3::S3Server;
 
 use crate::support::{apply, assert_sound, copy_of, outcome, put_note, spec, success};
 
-/// A place without a store whose calls reach a server.
+/// A folder without a store whose calls can reach a server.
 struct Reaching {
     env: TestEnv,
     variables: Vec<(String, String)>,
@@ -36,7 +36,7 @@ impl Reaching {
         self.json(&["put", "notes", name, "-m", name]).remove(0)
     }
 
-    /// Everything that is told of names, commits, runs, jobs and pipelines.
+    /// All output about names, commits, runs, jobs and pipelines.
     fn told(&self) -> Vec<Vec<Value>> {
         let commands: [&[&str]; 7] = [
             &["repo", "list"],
@@ -65,7 +65,7 @@ fn lives_through_the_loss_of_its_folder(url: &str, variables: &[(String, String)
     let (told, cat) = (one.told(), one.ok(["cat", "copied:/b"]));
     assert_eq!((told[5].len(), cat.as_str()), (2, "2\n"));
     assert_eq!(one.json(&["fsck"])[0]["sound"], true);
-    // The machine is lost; another joins.
+    // The machine is lost; another one joins.
     let lost = one.env.dir().join(".pv");
     assert_eq!(std::fs::read_to_string(lost.join("objects")).unwrap().trim(), url);
     std::fs::remove_dir_all(lost).unwrap();
@@ -74,7 +74,7 @@ fn lives_through_the_loss_of_its_folder(url: &str, variables: &[(String, String)
     assert_eq!(joined["objects"], url);
     assert_eq!((two.told(), two.ok(["cat", "copied:/b"])), (told, cat));
     assert_eq!(two.json(&["fsck"])[0]["sound"], true);
-    // What was computed is not computed again, and both continue.
+    // Computed results are not computed again, and both continue.
     two.put("c", "3\n");
     two.ok(["run"]);
     let job = two.json(&["job", "list", "copied", "-n", "1"]).remove(0);

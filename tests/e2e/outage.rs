@@ -1,4 +1,4 @@
-//! A Docker daemon that goes away while stages run, and comes back.
+//! A Docker daemon that goes down while stages run, and comes back.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;
@@ -11,12 +11,12 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// Stands between an engine and Docker, and plays a daemon that is restarted: cuts all connections and takes none until it is up again.
+/// A proxy between an engine and Docker that simulates a daemon restart: cuts all connections and accepts none until it is up again.
 #[derive(Debug)]
 struct Daemon {
     address: PathBuf,
     is_up: AtomicBool,
-    /// How often it was asked for its version while it was down.
+    /// How often its version was requested while it was down.
     asked: AtomicU32,
     connections: Mutex<Vec<UnixStream>>,
 }
@@ -66,7 +66,7 @@ impl Daemon {
     }
 }
 
-/// Copies until the end of one side, and tells the other of it.
+/// Copies until one side ends, and closes the other.
 fn pass_on(mut from: UnixStream, mut to: UnixStream) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
@@ -96,7 +96,7 @@ fn a_daemon_that_is_restarted_is_waited_for() {
     gate.until_waiting(1);
     daemon.go_down();
     until_true("the end of a sandbox without its engine", || gate.waiting().is_empty());
-    // Several pauses, of which each is longer than the one before.
+    // Several pauses, each longer than the previous one.
     until_true("looks for the daemon", || {
         assert!(!run.is_over(), "{}", run.stderr());
         daemon.asked.load(Ordering::SeqCst) >= 4

@@ -1,4 +1,4 @@
-//! Changes whose answer was lost: what happened is looked up, and what cannot be known is said to be so.
+//! Changes whose answer was lost: the outcome is looked up, and if it cannot be known the error says so.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -22,7 +22,7 @@ fn a_last_step_whose_owner_dies_before_its_answer_is_made_once() {
         command.stdin(Stdio::piped());
         let mut put = Background::of(&env, command);
         let mut pipe = put.child().stdin.take().unwrap();
-        // More than a pipe holds: when this returns, it has begun to read.
+        // More than a pipe buffers: when this returns, the reader has started.
         pipe.write_all(&vec![b'x'; 1 << 20]).unwrap();
         let mut serve = serve_that_ends_at(&env, point);
         drop(pipe);

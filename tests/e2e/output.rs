@@ -1,4 +1,4 @@
-//! Where output goes, and who may stop reading it.
+//! Where output goes, and readers that stop reading it.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -50,11 +50,11 @@ fn ctrl_c_ends_with_130() {
     let env = test_env!();
     let fifo = env.work().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    // It waits for its standard input, which nobody writes to.
+    // It waits for its standard input, to which nothing is written.
     let mut put = env.command(["put", "images", "-", "--as", "/x"]);
     let child = put.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     let pid = child.id().to_string();
-    // The signal counts once its watcher is there: until then the child is the shell's to end, with the same code.
+    // The signal is handled once its watcher runs: until then the default action ends the child, with the same code.
     while !std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap().contains("SigBlk:\t0000000000004002") {
         std::thread::yield_now();
     }

@@ -1,4 +1,4 @@
-//! A process that owns a store, and what clients, people and chance do to it: it answers, and it ends when it is told to.
+//! A process that owns a store, under clients, users and chance: it answers, and it ends when asked to.
 
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
@@ -12,11 +12,11 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// Within this an owner has ended after SIGTERM, whatever clients do.
+/// An owner must end within this time after SIGTERM, whatever clients do.
 fn bound() -> Duration {
     Duration::from_secs(scaled("PV_BOUND_SECONDS", 10))
 }
-/// More than a pipe and the buffers in front of it hold.
+/// More than a pipe and its buffers hold.
 const MUCH: usize = 1 << 20;
 
 /// A store with a pipeline whose datums wait at a gate, and a file that fills pipes.
@@ -34,14 +34,14 @@ fn connect(env: &TestEnv) -> UnixStream {
     UnixStream::connect(env.dir().join(".pv/socket")).unwrap()
 }
 
-/// Whether a process has the other end of this pipe open too.
+/// Whether a process also has the other end of this pipe open.
 fn has_open(pid: nix::unistd::Pid, pipe: &impl AsRawFd) -> bool {
     let name = std::fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd())).unwrap();
     let open = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
     open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok()).any(|target| target == name)
 }
 
-/// A client with pipes as its streams that nobody reads or writes, at work in the owner.
+/// A running client in the owner, with pipes as streams that nobody reads or writes.
 fn stalled(env: &TestEnv, owner: &Background, args: &[&str]) -> Child {
     let mut command = env.command(args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -50,12 +50,12 @@ fn stalled(env: &TestEnv, owner: &Background, args: &[&str]) -> Child {
     child
 }
 
-/// Everything that clients do to hold an owner up, at the same time: it must be dropped when the owner has ended.
+/// All ways in which clients could block an owner, at once; must be dropped after the owner has ended.
 fn nuisances(env: &TestEnv, owner: &Background) -> (Vec<UnixStream>, Vec<Child>) {
     let mut half = connect(env);
     half.write_all(b"{\"command\": {\"argv\"").unwrap();
     let begun = (0..5).map(|_| connect(env)).chain([half]).collect();
-    // One that prints much, one that says much of what is wrong, one that reads.
+    // One that prints much, one that reports many errors, one that reads.
     let unknown = (0..4000).map(|number| format!("field{number}: 1\n")).collect::<Vec<_>>().concat();
     env.write("bad.yml", unknown);
     let calls: [&[&str]; 3] =
@@ -96,7 +96,7 @@ fn no_client_keeps_a_run_from_ending() {
     let (_connections, _clients) = nuisances(&env, &run);
     ends_in_time(run, 143);
     until_true("the end of its commands", || gate.waiting().is_empty());
-    // Also without a signal, when what it was called for is done.
+    // Also without a signal, when its work is done.
     let mut run = Background::start(&env, ["run", "-j", "3"]);
     gate.until_waiting(3);
     let (_connections, _clients) = nuisances(&env, &run);
@@ -111,7 +111,7 @@ fn an_owner_whose_own_output_nobody_reads_works_on_and_ends() {
     let (env, gate) = env();
     for args in [&["serve", "-j", "1"][..], &["run", "-j", "1"]] {
         let mut command = env.command(args);
-        // Full before it begins.
+        // Full before it starts.
         let (mut read, mut write) = std::io::pipe().unwrap();
         let flags = rustix::fs::fcntl_getfl(&write).unwrap();
         rustix::fs::fcntl_setfl(&write, flags | rustix::fs::OFlags::NONBLOCK).unwrap();
@@ -147,7 +147,7 @@ fn a_removed_socket_is_made_anew() {
     std::fs::remove_file(&socket).unwrap();
     until_true("another socket", || socket.exists());
     assert_eq!(env.json(["status"])[0]["running"], true, "commands reach it again");
-    // Nor does one that something else has taken the place of stay away.
+    // A replaced socket is recreated too.
     std::fs::remove_file(&socket).unwrap();
     std::fs::write(&socket, "no socket").unwrap();
     until_true("another socket", || UnixStream::connect(&socket).is_ok());
@@ -182,7 +182,7 @@ fn an_owner_whose_store_is_gone_ends_and_says_so() {
             assert!(ended.stderr.contains(said), "{}", ended.stderr);
             assert!(begin.elapsed() < bound(), "it took {:?}", begin.elapsed());
             until_true("the end of its commands", || gate.waiting().is_empty());
-            // The next one finds it as it was.
+            // The next owner finds everything as it was.
             for folder in [&pv, &env.dir().join("away")] {
                 std::fs::remove_dir_all(folder).ok();
             }
@@ -226,7 +226,7 @@ fn a_job_whose_start_met_a_passing_error_is_started_again() {
     ends_in_time(serve, 0);
 }
 
-/// A change that stands still between its look at the jobs and its record.
+/// A change that is stopped between its check of the jobs and its record.
 #[cfg(debug_assertions)]
 fn begun(env: &TestEnv, args: &[&str]) -> Background {
     let mut command = env.command(args);
@@ -240,7 +240,7 @@ fn begun(env: &TestEnv, args: &[&str]) -> Background {
     begun
 }
 
-/// Lets it continue, as often as it comes there.
+/// Lets it continue whenever it is stopped.
 #[cfg(debug_assertions)]
 fn go_on(mut change: Background) -> Ended {
     until_true("its end", || {
@@ -357,7 +357,7 @@ fn an_index_is_not_made_anew_beside_an_owner() {
     env.ok(["fsck", "--rebuild-index"]);
 }
 
-/// All that people call to see whether a store is sound and true.
+/// All commands that check whether a store is sound and true.
 const LOOKS: [&[&str]; 7] = [
     &["verify"],
     &["fsck"],
@@ -380,7 +380,7 @@ fn good_output_is_proven_and_sound_beside_its_owner_and_while_that_ends() {
         env.ok(look);
     }
     bundle("beside.zip");
-    // Another job ends, whose output is in no finished pack; then the owner waits for a client who does not read.
+    // Another job ends with its output in an unfinished pack; then the owner waits for a client that does not read.
     put_note(&env, "d", "d\n");
     gate.until_waiting(1);
     gate.let_go();
@@ -409,7 +409,7 @@ fn good_output_is_proven_and_sound_after_its_owner_was_killed() {
     gate.until_waiting(3);
     gate.let_go();
     env.ok(["wait", "hold", "--timeout", "90s"]);
-    // One that has the lock and stands still: nobody can save what the owner leaves.
+    // A process that has the lock and hangs: no other process can finish the owner's packs.
     serve.kill_9();
     let lock = std::fs::File::open(env.dir().join(".pv/lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
@@ -423,16 +423,16 @@ fn good_output_is_proven_and_sound_after_its_owner_was_killed() {
     }
 }
 
-/// A number of the environment, by which this test is made longer.
+/// A number from the environment, to run this test longer.
 fn scaled(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// Looks at one store: what `fsck` reads grows with each put beside it.
+/// Checks per store: what `fsck` reads grows with each put.
 const LOOKS_A_STORE: u64 = 500;
 
-/// `PV_LOOKS` commands (60) beside puts, jobs, collections of garbage and owners that end or are killed, with `PV_SEED`; none may take
-/// `PV_LOOK_SECONDS` (20, for machines that are busy with other tests).
+/// `PV_LOOKS` commands (60) during puts, jobs, garbage collections and owners that end or are killed, with `PV_SEED`; none may take longer
+/// than `PV_LOOK_SECONDS` (20, for machines that are busy with other tests).
 #[test]
 fn looks_beside_owners_that_come_and_go_see_no_damage() {
     let all = scaled("PV_LOOKS", 60);
@@ -457,7 +457,7 @@ fn look_beside_owners(looks: u64, seed: u64) {
                     return;
                 }
                 env.write(format!("{}.txt", number % 20), noise(3000, number));
-                // Refused or not taken, it may be, but not half done.
+                // It may be refused or not accepted, but not partially done.
                 env.output(["put", "notes", &format!("{}.txt", number % 20)]);
             }
         });
@@ -481,7 +481,7 @@ fn look_beside_owners(looks: u64, seed: u64) {
                 } else if !owner.is_over() {
                     owner.send(Signal::SIGTERM);
                     let ended = owner.end();
-                    // One that had not begun yet is ended by the signal itself.
+                    // A process that had not started yet is ended by the signal itself.
                     assert!(ended.code.is_some() || ended.stderr.is_empty(), "{}", ended.stderr);
                 }
             }
@@ -489,7 +489,7 @@ fn look_beside_owners(looks: u64, seed: u64) {
         for salt in 1..=2 {
             let (looked, env) = (&looked, &env);
             scope.spawn(move || {
-                // Whatever fails, the others come to their end.
+                // If one thread fails, the others end.
                 let _ends = Ends(looked);
                 let mut random = random(salt);
                 while looked.load(Ordering::SeqCst) < looks {
@@ -514,7 +514,7 @@ fn look_beside_owners(looks: u64, seed: u64) {
     }
 }
 
-/// Ends a test with many threads when one of them does.
+/// Ends all threads of a test when one of them ends.
 struct Ends<'a>(&'a AtomicU64);
 
 impl Drop for Ends<'_> {

@@ -1,4 +1,4 @@
-//! What people who come from Pachyderm bring: specs by the hundred, habits, templates; and the page that is for them.
+//! For users of Pachyderm: hundreds of specs, habits, templates; and the page for them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The specs that `scripts/public-specs.py` writes; `None` where there is no Python.
+/// The specs that `scripts/public-specs.py` writes; `None` without Python.
 fn public_specs(env: &TestEnv) -> Option<PathBuf> {
     let folder = env.work().join("public");
     let script = root().join("scripts/public-specs.py");
@@ -92,7 +92,7 @@ fn habits_of_other_tools_are_answered_with_the_line() {
     hint: pv put images@main b.png --as /a.png
     --- exit 2
     ");
-    // A command line that could be meant, but for a repository that is not there.
+    // A valid command line, except that the repository does not exist.
     insta::assert_snapshot!(env.pv(["get", "file", "images@main:/a.png"]), @r"
     --- stderr
     error: repository `file` not found
@@ -153,7 +153,7 @@ fn a_job_with_recovered_datums_tells_all_four_numbers() {
     assert!(list.contains("1 + 2 + 1 / 4"), "{list}");
 }
 
-/// The blocks of commands of a page, one after another.
+/// The blocks of commands of a page, in order.
 fn blocks(page: &str) -> Vec<&str> {
     page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
@@ -213,7 +213,7 @@ fn the_page_names_every_field_and_answers_every_verb_as_pv_does() {
         let said = env.shown(&env.command(words.lines()).output().unwrap());
         let verb: Vec<&str> =
             line.split(' ').take(2).take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect();
-        // Some are said alike in both, and some lines here need more than a habit can know.
+        // Some commands are equal in both, and some lines here need more than a habit can know.
         let is_alike = asked.split(' ').next() == line.split(' ').next() && !said.contains("pv has no");
         let is_known = ["--reprocess", "--head", "-f edges.json", "glob", "diff file", "--untar"]
             .iter()

@@ -256,7 +256,7 @@ fn what_is_said_of_code_in_git_is_what_a_comparison_gave() {
     );
     assert_eq!((&code["git_commit"], &code["git_spec"]["state"]), (&json!(head), &json!("in_commit")), "{code}");
 
-    // Git ignores it, and it is code anyway.
+    // Git ignores it, but it is still code.
     env.write("specs/code/weights.bin", "1");
     env.write("specs/code/more.sh", "echo");
     env.ok(["pipeline", "apply", "-f", "specs/all.yml"]);

@@ -1,6 +1,6 @@
-//! Pipelines as others published them, unedited: old names of fields, numbers in quotes, images without a tag, code in `/code` of the image.
+//! Pipelines as published by others, unedited: old field names, numbers in quotes, images without a tag, code in `/code` of the image.
 //!
-//! The images are made here, with shell scripts where the published ones have Python; `python` runs them.
+//! The images are built here, with shell scripts instead of the published Python ones; `python` runs them.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,11 +9,11 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// Programs that the specs name, as scripts for the shell.
+/// Shell scripts for the programs that the specs name.
 const PROGRAMS: &str = "mkdir -p usr/bin code; mkdir -m 1777 tmp
 for name in bash python python3; do printf '#!/bin/ash\\nexec /bin/ash \"$@\"\\n' > bin/$name; chmod 755 bin/$name; done";
 
-/// Makes an image that holds these files.
+/// Builds an image with these files.
 fn image(name: &str, files: &[(&str, &str)]) {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images");
     let mut script = PROGRAMS.to_owned();
@@ -24,7 +24,7 @@ fn image(name: &str, files: &[(&str, &str)]) {
     assert!(Command::new("sh").arg(scripts.join("odd.sh")).args([name, &script]).status().unwrap().success(), "{name}");
 }
 
-/// A store whose executor is Docker, with these repositories and their files; `None` where there is no Docker.
+/// A store with the Docker executor and these repositories and files; `None` without Docker.
 fn env_with(repos: &[(&str, &[(&str, &str)])]) -> Option<TestEnv> {
     if !has_docker() {
         return None;
@@ -43,7 +43,7 @@ fn env_with(repos: &[(&str, &[(&str, &str)])]) -> Option<TestEnv> {
     Some(env)
 }
 
-/// Applies each spec in a file of its own, in this order, and runs.
+/// Applies each spec from a separate file, in this order, and runs.
 fn run(env: &TestEnv, specs: &[&str]) {
     for spec in specs {
         apply(env, spec);
@@ -106,13 +106,13 @@ const PLOT: &str = r#"{
   "input": { "atom": { "repo": "threat-detect", "glob": "/*" } }
 }"#;
 
-/// Sorts a picture by its name: `<device>_<unix time>.jpg` is valid. Leaves something beside `/code/validate.py`, as Python does.
+/// Sorts a picture by its name: `<device>_<unix time>.jpg` is valid. Leaves a file beside `/code/validate.py`, as Python does.
 const VALIDATE_CODE: &str = r#"name=$(basename "$1")
 [ -e /code/__pycache__ ] && exit 9
 mkdir /code/__pycache__ && echo x > /code/__pycache__/names.pyc
 to=$3; echo "$name" | grep -qE '^[a-z0-9]+_[0-9]{10,}\.jpg$' && to=$2
 mkdir -p "$to" && ln -s "$1" "$to/$name""#;
-/// Finds people and cars in what stands for a picture.
+/// Finds people and cars in a file that stands in for a picture.
 const INFER_CODE: &str = r#"[ -s "$1" ] || exit 8
 for picture in "$2"*; do
     name=$(basename "$picture" .jpg); found=
@@ -121,7 +121,7 @@ for picture in "$2"*; do
     [ -z "$found" ] && continue
     mkdir -p "$3${name%_*}" && echo "{\"objects\":[$found]}" > "$3${name%_*}/${name#*_}.json"
 done"#;
-/// Passes on what has a class of the rule.
+/// Passes on results with a class of the rule.
 const THREAT_CODE: &str = r#"classes=$(sed 's/.*\[\(.*\)\].*/\1/; s/,/ /g' "$2/rule.json")
 for class in $classes; do
     if grep -q "\"class\":$class}" "$1"; then
@@ -156,7 +156,7 @@ fn threats_on_camera_images() {
     assert_eq!(paths(&env, "threat-detect"), ["/dev1/1511891098.json"]);
     assert_eq!(env.ok(["cat", "plot:/threats.png"]), "dev1 1\n");
     env.ok(["verify", "plot:/threats.png"]);
-    // The next picture is all that runs, and its flag is all that is new.
+    // Only the next picture runs, and only its flag is new.
     run(&env, &[&PLOT.replace("\"/*\"", "\"/\"")]);
     env.write("more/dev3_1511891999.jpg", "a person");
     env.ok(["put", "images", "more"]);

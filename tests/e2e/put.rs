@@ -1,4 +1,4 @@
-//! `pv put`, and each of its traps.
+//! `pv put`, and each of its pitfalls.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What is computed once is not computed again; what changed is, and nothing else.
+//! Computed results are reused; only what changed is computed again.
 
 use crate::support::*;
 

@@ -1,4 +1,4 @@
-//! Whatever is put comes back.
+//! Whatever is put can be read back.
 
 use std::collections::BTreeMap;
 use std::path::Path;

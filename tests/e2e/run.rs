@@ -1,4 +1,4 @@
-//! `pv run`, and what pipelines do when data, specs and code change.
+//! `pv run`, and the effect of changes to data, specs and code.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -13,7 +13,7 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// A call that fails: its exit code and all that it said on stderr.
+/// The exit code and stderr of a call that fails.
 fn failure<const N: usize>(env: &TestEnv, args: [&str; N]) -> (i32, String) {
     let output = env.output(args);
     (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
@@ -26,7 +26,7 @@ fn assert_says(said: &str, parts: &[&str]) {
     }
 }
 
-/// Fails for files that hold the word `bad`.
+/// Fails for files with the word `bad`.
 const FAILS_ON_BAD: &str =
     "echo looking at $notes; if grep -q bad $notes; then echo cannot read >&2; exit 7; fi; cp $notes /pfs/out/";
 
@@ -128,7 +128,7 @@ fn bad_specs_are_refused_whole_with_every_problem() {
     assert_eq!(failure(&env, ["run", "good"]).0, 3);
 }
 
-/// A registry that has nothing.
+/// An empty registry.
 fn empty_registry() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -191,7 +191,7 @@ fn docker_that_does_not_answer_is_unavailable_and_never_replaced() {
 /// An unprivileged user, anyone who runs the test.
 const NOBODY: u32 = 65534;
 
-/// Gives `path` and all below it to `nobody`.
+/// Gives `path` and everything below it to `nobody`.
 fn give_to_nobody(path: &Path) {
     chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     if path.is_dir() {
@@ -304,7 +304,7 @@ fn changed_code_runs_again_and_a_changed_description_does_not() {
     assert_eq!((&unchanged["pipelines"][0]["state"], &unchanged["run"]), (&"unchanged".into(), &Value::Null));
 }
 
-/// Every commit that a commit of an output repository depends on, by branch; no branch may be there twice.
+/// Checks that the commits that an output commit depends on, at any depth, include no two of one branch.
 fn assert_one_generation(env: &TestEnv, reference: &str) {
     let mut seen: BTreeMap<String, Value> = BTreeMap::new();
     let mut open = vec![reference.to_owned()];
@@ -370,7 +370,7 @@ fn a_timeout_ends_the_run_and_keeps_what_is_done() {
     let gate = Gate::new();
     let script = format!("[ $(cat $notes) = a ] || {}; {}", gate.wait(), copy_of("notes"));
     apply(&env, &spec("hold", "notes", &script));
-    // However busy the machine is: the time is long enough once the second datum has begun in it.
+    // On a busy machine, the timeout is increased until the second datum starts within it.
     let mut seconds = 2;
     let start =
         |seconds: u32| Background::start(&env, ["--json", "run", "-j", "1", "--timeout", &format!("{seconds}s")]);
@@ -422,7 +422,7 @@ fn as_many_datums_run_at_a_time_as_asked_for() {
 #[test]
 fn a_retry_runs_what_failed_when_its_cause_is_gone() {
     let env = env_with_notes();
-    // Every sandbox has a /tmp of its own.
+    // Every sandbox has its own /tmp.
     let host = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     std::fs::set_permissions(host.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let place = host.path().to_str().unwrap();

@@ -6,7 +6,7 @@ use crate::support::*;
 
 const CANARY: &str = "canary-that-no-stage-may-see";
 
-/// Runs a script for each of `/a`, `/b`, `/c`, one at a time, with canaries in the environment of the engine; what it wrote for `/a`.
+/// Runs a script for each of `/a`, `/b`, `/c`, one at a time, with canaries in the environment of the engine; returns the output for `/a`.
 fn seen(env: &TestEnv, transform: &str, script: &str) -> String {
     apply(env, &spec_with("look", &pfs("notes", "/*"), script, transform));
     let mut command = env.command(["run", "-j", "1"]);
@@ -71,12 +71,12 @@ fn a_stage_without_network_has_no_way_out() {
     }
 }
 
-/// Another user than root; the process executor has no other.
+/// A user other than root; the process executor has no other.
 fn user_of(executor: &str) -> &'static str {
     if executor == "docker" { "\"user\": \"1000\"," } else { "" }
 }
 
-/// Tries all that would change an input; says what succeeded.
+/// Tries everything that would change an input; prints what succeeded.
 const CHANGES: &str = "echo x > $notes && echo WROTE; echo x >> $notes && echo APPENDED; rm -f $notes && echo REMOVED
     mv $notes /pfs/notes/z && echo RENAMED; mkdir /pfs/notes/x && echo MADE; chmod 777 $notes && echo CHANGED
     ln $notes /pfs/out/hard && echo LINKED; true";
@@ -146,7 +146,7 @@ fn datums_leave_nothing_to_each_other() {
              [ -e /pfs/out/c ] || echo none > /pfs/out/$(basename $notes)",
             mark = gate.mark(),
             look = "cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'",
-            // Such that those who look do not find themselves.
+            // Written so that the search does not find itself.
             pattern = format!("'[1]{}'", &gate.mark()[1..]),
         );
         seen(&env, "\"working_dir\": \"/usr\",", &script);

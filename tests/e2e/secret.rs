@@ -1,4 +1,4 @@
-//! `pv secret`: values that stages see and nothing else does.
+//! `pv secret`: values that only stages see.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -83,7 +83,7 @@ fn secrets_below_tmp_stay_where_they_are_and_all_else_there_goes() {
     for executor in executors() {
         let env = env_with_notes_on(executor);
         create(&env, TOKEN);
-        // Each finds `/tmp` as new, but for the secrets; nobody can move these away.
+        // Each datum finds `/tmp` empty except for the secrets, which cannot be moved away.
         let script = "[ \"$(echo $(ls /tmp))\" = 'mail other' ] || exit 7; mv /tmp/mail /tmp/moved 2>/dev/null && exit 8
             [ $(wc -c < /tmp/mail/deep/token) = 20 ] && [ $(wc -c < /tmp/other/token) = 20 ] && [ -e /tmp/mail/deep/tls.key ] || exit 9
             mkdir -p /tmp/left/deep && echo x > /tmp/left/deep/file && cp $notes /pfs/out/";

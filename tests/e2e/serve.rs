@@ -1,4 +1,4 @@
-//! `pv serve`: the engine that lives on, and what other processes see of it.
+//! `pv serve`: the long-running engine, and what other processes see of it.
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -26,7 +26,7 @@ fn wait_for_newest(env: &TestEnv, pipeline: &str) {
     env.ok(["wait", pipeline, "--timeout", "90s"]);
 }
 
-/// Ends it as anyone who manages services does.
+/// Stops it as a service manager does.
 fn stop(serve: Background) -> Ended {
     serve.send(Signal::SIGTERM);
     serve.end().assert_code(0)

@@ -67,7 +67,7 @@ fn commits_files_and_runs_are_shown() {
     "#);
     assert_eq!(env.json(["show", &format!("@{run}")])[0]["id"], run.as_str());
     assert_eq!(env.json(["show", "images:/a.sh"])[0]["path"], "/a.sh");
-    // A run stands for the commit that it made.
+    // A run means the commit that it made.
     assert_eq!(env.json(["show", &format!("images@{run}")]), env.json(["show", "images"]));
 }
 

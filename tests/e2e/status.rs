@@ -5,7 +5,7 @@ use tests::{TestEnv, test_env};
 
 use crate::flow::{self, fields};
 
-/// All but the first line, which tells of this machine's disk.
+/// All but the first line, which is about this machine's disk.
 fn below_the_head(text: &str) -> String {
     text.split_once("free\n").map_or(text, |(_, below)| below).to_owned()
 }
@@ -90,7 +90,7 @@ fn programs_get_the_whole_at_once() {
     assert!(status["size_bytes"].as_u64().unwrap() > 0);
 }
 
-/// What status says of files that are not what was applied.
+/// The status of files that differ from what was applied.
 fn drifts(env: &TestEnv) -> Vec<serde_json::Value> {
     env.json(["status"]).remove(0)["differs_on_disk"].as_array().unwrap().clone()
 }
@@ -110,7 +110,7 @@ fn specs_and_code_that_are_not_what_was_applied_are_said() {
     assert!(drifts(&env).is_empty());
     assert!(!env.ok(["status"]).contains("needs you"));
 
-    // Comments mean nothing, and neither does the place from which one looks.
+    // Comments do not matter, and neither does the current folder.
     env.write("specs/count.yml", spec("code: ../code", "# two"));
     let elsewhere = env.command(["--json", "status"]).current_dir(env.dir()).output().unwrap();
     assert!(drifts(&env).is_empty() && String::from_utf8_lossy(&elsewhere.stdout).contains("\"differs_on_disk\":[]"));
@@ -127,7 +127,7 @@ fn specs_and_code_that_are_not_what_was_applied_are_said() {
     assert_eq!(drifts(&env)[0]["what"], json!(["errors"]));
     assert!(env.ok(["status"]).contains("pv pipeline check -f specs/count.yml"));
 
-    // What was applied is back, or applied anew; a file that is gone is nothing to compare with, nor is one that was never there.
+    // The applied text is restored, or applied again; a missing file is not compared, nor is one that never existed.
     env.write("specs/count.yml", spec("code: ../code", ""));
     env.write("code/run.sh", "ls /pfs/images > /pfs/out/list\n");
     assert!(drifts(&env).is_empty());

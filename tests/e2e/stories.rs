@@ -1,4 +1,4 @@
-//! What the people for whom `pv` is made come with, from the first command to the answer.
+//! Typical tasks of users, from the first command to the answer.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,10 +14,10 @@ const SCORE: &str = r#"
     case $value in ''|*[!0-9]*) echo "no image: $name" >&2; exit 3;; esac
     [ "$value" -ge "$least" ] && flagged=true || flagged=false
     printf '{"flagged": %s, "score": %s}\n' $flagged "$value" > "/pfs/out/$name.json""#;
-/// Keeps what is flagged, writes nothing of the rest.
+/// Keeps flagged results, writes nothing for the rest.
 const ALARM: &str = r#"! grep -q '"flagged": true' "$score" || cp "$score" /pfs/out/"#;
 
-/// Images of which each holds its number, a model with its threshold, and two stages that have run.
+/// Images that contain their numbers, a model with its threshold, and two stages that have run.
 fn cameras(images: u32, threshold: u32) -> TestEnv {
     let env = TestEnv::with_store(env!("CARGO_BIN_EXE_pv"));
     env.ok(["config", "set", "executor", "process"]);
@@ -101,7 +101,7 @@ fn results_that_are_wrong_after_a_new_model_are_understood_and_taken_back() {
     assert_eq!(turned, expected);
     assert_eq!(env.exit_code(["diff", "alarm@main~1", "alarm@main", "--exit-code"]), 1);
 
-    // The way back computes nothing.
+    // Reverting computes nothing.
     env.ok(["revert", "model", "-m", "too many alarms"]);
     env.ok(["run"]);
     assert_eq!((outcome(&env, "score"), outcome(&env, "alarm")), (success(0, 40), success(0, 40)));
@@ -122,7 +122,7 @@ fn who_is_affected_by_a_poisoned_image_is_answered_from_all_history() {
     env.ok(["rm", "images:/poison"]);
     env.ok(["run"]);
 
-    // The bytes are named by what they are: anyone who finds the file again asks for all its names.
+    // Content is identified by its digest: a copy of the file finds all its names.
     let found = env.json(["find", "extra/poison"]);
     let names: Vec<(&str, &str)> = found.iter().map(|one| (text(one, "repo"), text(one, "path"))).collect();
     assert!(names.contains(&("images", "/poison")) && names.contains(&("images", "/harmless")), "{names:?}");
@@ -130,7 +130,7 @@ fn who_is_affected_by_a_poisoned_image_is_answered_from_all_history() {
     let forward = env.json(["trace", &at, "--forward", "--all-runs"]).remove(0);
     let readers = forward["readers"].as_array().unwrap();
     let of = |pipeline: &str| readers.iter().filter(|reader| reader["pipeline"] == pipeline).collect::<Vec<_>>();
-    // Two models each saw it under its two names or the first of them; one of them raised an alarm.
+    // Two models each read it under both names or the first one; one of them raised an alarm.
     assert!(of("score").len() >= 3, "{forward}");
     assert!(of("alarm").iter().any(|reader| reader["outputs"][0]["path"] == "/poison.json"), "{forward}");
     assert!(
@@ -173,7 +173,7 @@ fn two_models_are_compared_before_release() {
     assert_sound(&env);
 }
 
-/// A place with neither a store nor an author, where a bundle and a key have come by mail.
+/// A folder without store and author, with a bundle and a key received by mail.
 fn elsewhere(env: &TestEnv) -> tempfile::TempDir {
     let place = tempfile::tempdir().unwrap();
     for name in ["case.zip", "key.pem"] {
@@ -203,7 +203,7 @@ fn a_case_is_proven_on_a_machine_without_a_store() {
     let (code, said) = check_there(place.path(), &["verify", "--bundle", "case.zip"]);
     assert!(code == Some(9) && said.contains("SIGNER NOT CHECKED"), "{said}");
 
-    // Somebody else's key proves nothing, and neither does a bundle that was touched.
+    // Another key proves nothing, and neither does a modified bundle.
     let other = TestEnv::with_store(env!("CARGO_BIN_EXE_pv"));
     std::fs::write(place.path().join("other.pem"), other.ok(["key", "show"])).unwrap();
     let (code, said) = check_there(place.path(), &["verify", "--bundle", "case.zip", "--key", "other.pem"]);

@@ -1,4 +1,4 @@
-//! What tests of running pipelines share: events to wait for, datums that wait until they are let go, Docker if it answers.
+//! Shared by tests of running pipelines: events to wait for, datums that wait until released, Docker if it answers.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -13,12 +13,12 @@ use serde_json::Value;
 pub(crate) use tests::tools::skip;
 use tests::{TestEnv, test_env};
 
-/// Small enough to be made anywhere: a static busybox.
+/// Small enough to be built anywhere: a static busybox.
 pub(crate) const IMAGE: &str = "pv-test-busybox:1";
 /// How long an event may take on a machine that is busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Bytes that no compression makes shorter, others for each seed.
+/// Incompressible bytes, different for each seed.
 pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let next = || {
@@ -30,7 +30,7 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// Numbers that look random, the same in every run of the test.
+/// Pseudo-random numbers, the same in every run of the test.
 #[derive(Debug)]
 pub(crate) struct Random(pub(crate) u64);
 
@@ -49,7 +49,7 @@ pub(crate) fn processes_with(text: &str) -> Vec<i32> {
     numbers.filter(|pid| String::from_utf8_lossy(&said(pid)).contains(text)).collect()
 }
 
-/// Looks until there is something to see.
+/// Polls until there is a result.
 pub(crate) fn until<T>(event: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -61,12 +61,12 @@ pub(crate) fn until<T>(event: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// Looks until it is so.
+/// Polls until it is true.
 pub(crate) fn until_true(event: &str, mut is_so: impl FnMut() -> bool) {
     until(event, || is_so().then_some(()));
 }
 
-/// A `pv` at work while the test continues. Killed when the test ends before it.
+/// A running `pv` beside the test. Killed if the test ends first.
 #[derive(Debug)]
 pub(crate) struct Background {
     child: Child,
@@ -77,7 +77,7 @@ pub(crate) struct Background {
 /// How a `pv` in the background ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
-    /// `None` when a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -130,13 +130,13 @@ impl Background {
         Ended { code: status.code(), stdout: self.stdout(), stderr }
     }
 
-    /// `kill -9`, and nothing else.
+    /// Sends only `kill -9`.
     pub(crate) fn kill_9(mut self) -> Ended {
         self.child.kill().unwrap();
         self.end()
     }
 
-    /// Whether another process has this one's stdout open, and so works for it.
+    /// Whether another process has this one's stdout open, and so runs its command.
     pub(crate) fn is_served_by(&self, owner: &Self) -> bool {
         let open = std::fs::read_dir(format!("/proc/{}/fd", owner.child.id())).unwrap();
         let mut targets = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -149,7 +149,7 @@ pub(crate) fn serve(env: &TestEnv) -> Background {
     serve_with(env, env.command(["serve", "-j", "2"]))
 }
 
-/// The same by this call.
+/// Like [`serve`], with this command.
 pub(crate) fn serve_with(env: &TestEnv, command: Command) -> Background {
     let mut serve = Background::of(env, command);
     until_true("a pv serve that answers", || {
@@ -161,14 +161,14 @@ pub(crate) fn serve_with(env: &TestEnv, command: Command) -> Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
-        // It may be over.
+        // It may have ended.
         self.child.kill().ok();
         self.child.wait().ok();
     }
 }
 
 impl Ended {
-    /// It must have ended with this exit code.
+    /// Checks that it ended with this exit code.
     #[track_caller]
     pub(crate) fn assert_code(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}\n{}", self.stdout, self.stderr);
@@ -176,28 +176,28 @@ impl Ended {
     }
 }
 
-/// A place where datums wait: they sleep for a number of seconds that no other process has among its arguments.
+/// A gate for datums: they sleep for a number of seconds that no other process has among its arguments.
 #[derive(Debug)]
 pub(crate) struct Gate(String);
 
 impl Gate {
     pub(crate) fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        // Below 2^31, since not every `sleep` takes more.
+        // Below 2^31, the limit of some versions of `sleep`.
         Self(format!("1{:07}{:02}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// What a script runs to wait here; it continues when the test lets it.
+    /// The command that waits at this gate; continues when the test releases it.
     pub(crate) fn wait(&self) -> String {
         format!("{{ sleep {} || true; }}", self.0)
     }
 
-    /// The word that only waiting processes have.
+    /// The word that only waiting processes have in their arguments.
     pub(crate) fn mark(&self) -> &str {
         &self.0
     }
 
-    /// Those who wait.
+    /// The waiting processes.
     pub(crate) fn waiting(&self) -> BTreeSet<i32> {
         let processes = std::fs::read_dir("/proc").unwrap();
         let numbers = processes.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
@@ -210,15 +210,15 @@ impl Gate {
         until_true("datums at their gate", || self.waiting().len() == count);
     }
 
-    /// Lets those go who wait.
+    /// Releases the waiting processes.
     pub(crate) fn let_go(&self) {
         self.waiting().into_iter().for_each(|pid| kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap());
     }
 
-    /// Lets all go, also those still to come, until `is_over`.
+    /// Releases everything, also later arrivals, until `is_over`.
     pub(crate) fn open_until(&self, mut is_over: impl FnMut() -> bool) {
         until_true("the end behind an open gate", || {
-            // Some are gone before the signal comes.
+            // Some end before the signal arrives.
             for pid in self.waiting() {
                 kill(Pid::from_raw(pid), Signal::SIGTERM).ok();
             }
@@ -227,12 +227,12 @@ impl Gate {
     }
 }
 
-/// A store whose executor is `process`, with the repository `notes` that holds `/a`, `/b` and `/c`.
+/// A store with the `process` executor and the repository `notes` with `/a`, `/b` and `/c`.
 pub(crate) fn env_with_notes() -> TestEnv {
     env_with_notes_on("process")
 }
 
-/// The same with this executor.
+/// Like [`env_with_notes`], with this executor.
 pub(crate) fn env_with_notes_on(executor: &str) -> TestEnv {
     let env = test_env!();
     env.ok(["config", "set", "executor", executor]);
@@ -244,17 +244,17 @@ pub(crate) fn env_with_notes_on(executor: &str) -> TestEnv {
     env
 }
 
-/// The text of a spec: a shell script for each file of `repo`.
+/// A spec: a shell script for each file of `repo`.
 pub(crate) fn spec(name: &str, repo: &str, script: &str) -> String {
     spec_with(name, &pfs(repo, "/*"), script, "")
 }
 
-/// The text of an input.
+/// An input.
 pub(crate) fn pfs(repo: &str, glob: &str) -> String {
     format!("{{\"pfs\": {{\"repo\": \"{repo}\", \"glob\": \"{glob}\"}}}}")
 }
 
-/// The text of a spec, with more fields of the transform, each followed by a comma.
+/// A spec with additional fields of the transform, each followed by a comma.
 pub(crate) fn spec_with(name: &str, input: &str, script: &str, transform: &str) -> String {
     let script = serde_json::to_string(script).unwrap();
     format!(
@@ -269,7 +269,7 @@ pub(crate) fn apply(env: &TestEnv, text: &str) {
     env.ok(["pipeline", "apply", "-f", "spec.json"]);
 }
 
-/// Copies its input to its output.
+/// A script that copies its input to its output.
 pub(crate) fn copy_of(input: &str) -> String {
     format!("cp -r \"${input}\" /pfs/out/")
 }
@@ -292,7 +292,7 @@ pub(crate) fn outcome(env: &TestEnv, pipeline: &str) -> (String, u64, u64) {
     (job["state"].as_str().unwrap().to_owned(), number("datums_processed"), number("datums_cached"))
 }
 
-/// Shorthand to compare an [`outcome`] with.
+/// Shorthand for comparison with an [`outcome`].
 pub(crate) fn success(processed: u64, cached: u64) -> (String, u64, u64) {
     ("success".to_owned(), processed, cached)
 }
@@ -302,25 +302,25 @@ pub(crate) fn executed(env: &TestEnv) -> u64 {
     env.json(["fsck"])[0]["results"].as_u64().unwrap()
 }
 
-/// This moment as the store writes times, which sort as texts do.
+/// The current time in the store's format, which sorts as text.
 pub(crate) fn now() -> String {
     let date = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%6NZ"]).output().unwrap();
     String::from_utf8(date.stdout).unwrap().trim().to_owned()
 }
 
-/// How many datums of a job that has ended were executed before this moment: what was done then was not done again.
+/// How many datums of an ended job were executed before this moment: results from before were not computed again.
 pub(crate) fn executed_before(env: &TestEnv, job: &str, moment: &str) -> u64 {
     let tries = env.json(["logs", job]);
     tries.iter().filter(|one| one["finished_at"].as_str().unwrap() < moment).count() as u64
 }
 
-/// The store is sound.
+/// Checks that the store is sound.
 #[track_caller]
 pub(crate) fn assert_sound(env: &TestEnv) {
     assert_eq!(env.json(["fsck"])[0]["sound"], true);
 }
 
-/// Whether Docker answers and has the test image. Under `CI` it has to.
+/// Whether Docker answers and has the test image. With `CI` it must.
 pub(crate) fn has_docker() -> bool {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/images/busybox.sh");
     let answers = Command::new("docker").arg("info").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -332,12 +332,12 @@ pub(crate) fn has_docker() -> bool {
     is_ready
 }
 
-/// The executors that there are.
+/// The available executors.
 pub(crate) fn executors() -> Vec<&'static str> {
     if has_docker() { vec!["process", "docker"] } else { vec!["process"] }
 }
 
-/// Nothing of an engine is left: no mount, no socket, nothing of sandboxes, no pack of a writer that is gone.
+/// Checks that nothing of an engine is left: no mount, no socket, nothing of sandboxes, no pack of a writer that is gone.
 #[track_caller]
 pub(crate) fn assert_nothing_is_left(env: &TestEnv) {
     let place = env.dir().canonicalize().unwrap();

@@ -1,4 +1,4 @@
-//! What others wrote does not act on the terminal of who reads it: no text command lets a control character pass, on a pipe or a terminal.
+//! Untrusted text does not control the reader's terminal: no text command prints a control character, to a pipe or a terminal.
 
 use std::os::unix::ffi::OsStrExt;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// Every control character that an argument can hold, sequences that terminals obey, and characters that turn text around.
+/// Every control character that an argument can contain, terminal escape sequences, and characters that change the text direction.
 fn hostile() -> String {
     let controls = (1_u32..0x20).chain(0x7f..0xa0).filter_map(char::from_u32).filter(|c| *c != '\n' && *c != '\t');
     let sequences =
@@ -15,7 +15,7 @@ fn hostile() -> String {
     controls.collect::<String>() + sequences
 }
 
-/// A store whose authors, messages, logs and output names are hostile, with a commit before, a pipeline that failed and one that did not.
+/// A store with hostile authors, messages, logs and output names, an earlier commit, and one failed and one successful pipeline.
 fn env_with_hostile() -> TestEnv {
     let env = env_with_notes();
     let hostile = hostile();
@@ -42,7 +42,7 @@ fn env_with_hostile() -> TestEnv {
     env
 }
 
-/// Commands that print text, of which many fail.
+/// Commands that print text, many of which fail.
 fn commands(env: &TestEnv) -> Vec<Vec<String>> {
     let hostile = hostile();
     env.write("bad.jsonl", format!("{{\"rm\": \"notes:/{}\"}}\n{{\"x\": 1}}\n{hostile}\n", "a\\u001b[8m"));
@@ -113,7 +113,7 @@ fn commands(env: &TestEnv) -> Vec<Vec<String>> {
     commands
 }
 
-/// What no terminal may get, in what is left when pv's own colours and moves are taken out.
+/// What no terminal may receive, after pv's own colours and cursor movements are removed.
 fn acts(shown: &str) -> Option<String> {
     let own = ["0", "1", "31", "32", "33", "36", "1;31"].map(|numbers| format!("\u{1b}[{numbers}m"));
     let mut left = shown.to_owned();
@@ -140,7 +140,7 @@ fn no_text_command_lets_a_control_character_of_others_pass_to_a_pipe() {
     }
 }
 
-/// Calls `pv` on a terminal; what it shows, on both streams.
+/// Calls `pv` on a terminal; returns what it shows, on both streams.
 fn on_a_terminal(env: &TestEnv, args: &[String]) -> Option<String> {
     let mut shell = std::process::Command::new("script");
     let quoted: Vec<_> = args.iter().map(|arg| format!("'{arg}'")).collect();
@@ -161,7 +161,7 @@ fn no_text_command_lets_a_control_character_of_others_pass_to_a_terminal() {
     let mut colors = 0;
     for args in commands(&env) {
         let shown = on_a_terminal(&env, &args).unwrap();
-        // Blocks that are redrawn and bars: pv's own moves of the cursor, which no hostile text here has.
+        // Redrawn blocks and bars: pv's own cursor movements, which no hostile text here contains.
         let still = ["\u{1b}[J", "\u{1b}[2K", "\r", "\u{1b}[1A", "\u{1b}[2A", "\u{1b}[3A"]
             .iter()
             .fold(shown.clone(), |text, own| text.replace(own, ""));

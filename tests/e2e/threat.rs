@@ -1,4 +1,4 @@
-//! The example as a whole, with few frames: its script checks what it claims; then each flag is traced, and what the trace says is checked
+//! The complete example, with few frames: its script checks its claims; then each flag is traced, and the trace is checked
 //! against the files that were put in.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Runs a script of the example; what it said is the error.
+/// Runs a script of the example; its output is the error.
 fn script(name: &str, args: &[&Path]) -> Result<String, String> {
     let output = Command::new(example().join(name)).args(args).output().map_err(|error| error.to_string())?;
     let printed = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     if output.status.success() { Ok(printed) } else { Err(said(&output)) }
 }
 
-/// Python with `OpenCV`, and the video that the frames are from; where the packages are.
+/// Python with `OpenCV`, and the video with the frames; returns the path of the packages.
 fn prepare(env: &TestEnv) -> Result<String, String> {
     let packages = script("image/host.sh", &[])?;
     script("data/prepare.sh", &[&env.dir().join("data"), Path::new("--frames"), Path::new("12")])?;
@@ -58,13 +58,13 @@ fn the_threat_detection_example_keeps_its_promises() {
     demo.a_frame_without_people_says_so(&packages);
 }
 
-/// What the demo left, and what is known of it without asking `pv trace`.
+/// The state after the demo, and facts about it that do not come from `pv trace`.
 struct Demo<'e> {
     env: &'e TestEnv,
     executor: &'static str,
 }
 
-/// Who put which folder into which repository, in this order, with which words.
+/// Who put which folder into which repository, in this order, with which message.
 const PUT: [(&str, &str, &str, &str); 6] = [
     ("images", "batch1", "anna", "first camera batch"),
     ("model", "model-v1", "carl", "people detector v1"),
@@ -74,7 +74,7 @@ const PUT: [(&str, &str, &str, &str); 6] = [
     ("model", "model-v2", "carl", "people detector v2, faster search"),
 ];
 
-/// A source file as a trace has to tell it: repository, path, digest, commit, author, message.
+/// A source file as a trace must report it: repository, path, digest, commit, author, message.
 type Source = [String; 6];
 
 impl Demo<'_> {
@@ -102,14 +102,14 @@ impl Demo<'_> {
         lines.lines().map(path).collect()
     }
 
-    /// The id of the commit that somebody made with these words.
+    /// The id of the commit with this message.
     fn commit(&self, repo: &str, message: &str) -> String {
         let log = self.json(&["log", repo]);
         let commit = log.iter().find(|commit| commit["message"] == message).unwrap_or_else(|| panic!("{message}"));
         commit["id"].as_str().unwrap().to_owned()
     }
 
-    /// The newest put of a repository that brought these bytes under this name, by the files on disk.
+    /// The newest put of a repository with these bytes under this name, according to the files on disk.
     fn truth(&self, repo: &str, name: &str) -> Source {
         let (mut bytes, mut found) = (None, None);
         for (_, folder, author, message) in PUT.iter().filter(|put| put.0 == repo) {
@@ -152,7 +152,7 @@ impl Demo<'_> {
         }
     }
 
-    /// Stages, commands, code, image and network are those of the specs and of this checkout.
+    /// Checks that stages, commands, code, image and network match the specs and this checkout.
     fn executions_are_true(&self, trace: &Value) {
         let git = Command::new("git").arg("-C").arg(example()).args(["rev-parse", "HEAD"]).output();
         let head = git.ok().filter(|git| git.status.success());
@@ -180,7 +180,7 @@ impl Demo<'_> {
         }
     }
 
-    /// What each pipeline made of a frame: which files it wrote; a pipeline that did not read it is not there.
+    /// The files that each pipeline made from a frame; a pipeline that did not read it is absent.
     fn made_of(&self, reference: &str, flags: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
         let args: Vec<&str> = ["trace", "--forward", reference].iter().chain(flags).copied().collect();
         let found = self.json(&args).remove(0);
@@ -218,7 +218,7 @@ impl Demo<'_> {
         }
     }
 
-    /// An all black frame, put in by the test itself.
+    /// An all-black frame, put in by the test itself.
     fn a_frame_without_people_says_so(&self, packages: &str) {
         let frame = self.env.write("black/cam1_1782940000.jpg", "");
         let draw = "import sys, cv2, numpy; cv2.imwrite(sys.argv[1], numpy.zeros((360, 640, 3), numpy.uint8))";
@@ -240,7 +240,7 @@ impl Demo<'_> {
     }
 }
 
-/// All files that people committed, below any node of a trace.
+/// All files committed by users, below any node of a trace.
 fn sources_of(node: &Value) -> BTreeSet<Source> {
     let mut found = BTreeSet::new();
     visit(node, &mut |node| {

@@ -1,5 +1,5 @@
-//! Pipelines that stop and start, clocks and triggers, as people see them. When ticks are due is tested in the engine, on a clock
-//! that stands still.
+//! Pipelines that are stopped and started, cron inputs and triggers, as users see them. Due times of ticks are tested in the engine, with a
+//! clock that stands still.
 
 use serde_json::json;
 

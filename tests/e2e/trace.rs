@@ -217,7 +217,7 @@ fn forward_over_all_runs_knows_other_paths_older_versions_and_what_is_left() {
         found["places"].as_array().unwrap().iter().map(|place| place["path"].as_str().unwrap()).collect();
     assert_eq!(places, ["/a", "/z"]);
     assert_eq!(found["places"][1]["ended_by"]["message"], "wrong camera");
-    // What is in another run is not in this one.
+    // Other runs are not part of this one.
     let one = env.json(["trace", "--forward", "images@main~2:/a"]).remove(0);
     assert!(one["readers"].as_array().unwrap().len() < found["readers"].as_array().unwrap().len());
 }
@@ -226,7 +226,7 @@ fn forward_over_all_runs_knows_other_paths_older_versions_and_what_is_left() {
 fn forward_of_a_file_that_is_not_current_says_so_and_what_read_it() {
     let env = flow::with_images();
     let old = env.json(["log", "images"])[0]["id"].as_str().unwrap().to_owned();
-    // Nothing read it yet, and then only as it came back: no job took the commit that was made in between.
+    // At first nothing read it, and later only after it was restored: no job read the commit in between.
     env.write("a", "other\n");
     env.ok(["put", "images", "a"]);
     let between = env.json(["log", "images"])[0]["id"].as_str().unwrap().to_owned();

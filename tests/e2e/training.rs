@@ -1,4 +1,4 @@
-//! The example of model training as a whole: its script checks what it claims.
+//! The complete example of model training: its script checks its claims.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -7,7 +7,7 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// `stage` puts the model's line below each note, `last` copies what `stage` gives.
+/// `stage` appends the model's line to each note, `last` copies the output of `stage`.
 fn env_with_model(executor: &str) -> TestEnv {
     let env = env_with_notes_on(executor);
     env.ok(["repo", "create", "model"]);
@@ -29,7 +29,7 @@ fn heads(env: &TestEnv) -> Vec<Value> {
     ["stage", "last", "model"].iter().map(|repo| env.json(["show", repo])[0]["id"].clone()).collect()
 }
 
-/// How the jobs of a try compare: pipeline, executed, cached, same, differs.
+/// How the jobs of a trial compare: pipeline, executed, cached, same, differs.
 fn compared(tried: &Value) -> Vec<(String, [u64; 4])> {
     let number = |value: &Value| value.as_u64().unwrap();
     let jobs = tried["jobs"].as_array().unwrap().iter();
@@ -52,12 +52,12 @@ fn a_candidate_is_tried_aside_and_promoting_it_runs_nothing() {
         let differs = &tried["jobs"][0]["compared"]["datums"][0];
         assert_eq!((&differs["verdict"], &differs["paths"][0]["path"]), (&json!("differs"), &json!("/b")));
 
-        // It stands aside: no branch moved, no pipeline has a newer job, nothing is pending.
+        // It has no effects: no branch moved, no pipeline has a newer job, nothing is pending.
         assert_eq!(heads(&env), before);
         assert_eq!(env.json(["job", "list", "stage"]), jobs);
         assert!(env.json(["plan"]).is_empty());
         assert_eq!(env.exit_code(["status", "--exit-code"]), 0);
-        // But on record: its outputs can be read.
+        // But it is recorded: its outputs can be read.
         let run = tried["run"].as_str().unwrap();
         assert_eq!(env.ok(["cat", &format!("last@{run}:/b")]), "b\ntwo\n");
         assert_eq!(env.json(["show", &format!("model@{run}")])[0]["branch"], "candidate");
@@ -85,7 +85,7 @@ fn a_spec_is_tried_in_place_of_the_present_one_and_then_applied_from_the_cache()
     let tried = env.json(["try", "--with", "changed.yml"]).remove(0);
     assert_eq!(compared(&tried), [("stage".to_owned(), [3, 0, 0, 3]), ("last".to_owned(), [3, 0, 0, 3])]);
     assert_eq!(env.json(["pipeline", "show", "stage"])[0]["version"], 1);
-    // The same again costs nothing, and takes no other number.
+    // A repetition costs nothing, and uses no new number.
     let again = env.json(["try", "stage", "--with", "changed.yml"]).remove(0);
     assert_eq!(compared(&again), [("stage".to_owned(), [0, 3, 0, 3])]);
     assert_eq!(again["jobs"][0]["pipeline_version"], 2);
@@ -141,7 +141,7 @@ fn outputs_go_to_a_folder_and_code_under_edit_is_shown_without_a_trace() {
         assert_eq!((&tried["run"], compared(&tried)[0].1[3]), (&Value::Null, 1), "{executor}");
         assert_eq!(env.read("made/a"), "A\n");
         assert_eq!(env.read("edited/run.sh"), "tr a-c A-C < $1 > /pfs/out/$(basename $1)", "it is only shown");
-        // Again, after another edit: what was there is replaced.
+        // After another edit, the existing output is replaced.
         env.write(
             "edited/run.sh",
             "echo edited > /pfs/out/$(basename $1); touch /code/x 2>/dev/null && echo written; true",
@@ -219,7 +219,7 @@ fn a_rebuilt_image_runs_exactly_its_pipeline_again() {
     env.write("specs.yml", specs);
     env.ok(["pipeline", "apply", "-f", "specs.yml"]);
     env.ok(["run"]);
-    // Rebuilt: the same tag, another content.
+    // Rebuilt: the same tag, other content.
     let container = format!("pv-test-rebuilt-{}", std::process::id());
     docker(&["run", "--name", &container, IMAGE, "sh", "-c", "echo 2 > /built"]);
     docker(&["commit", &container, &tag]);

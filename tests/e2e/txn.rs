@@ -1,4 +1,4 @@
-//! `pv txn`: lines in, one run out, or nothing.
+//! `pv txn`: all lines become one run, or nothing happens.
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use tests::TestEnv;
 use crate::damage::{flip, mirrored, restore};
 use crate::support::{apply, copy_of, env_with_notes, spec, spec_with};
 
-/// Notes that are copied and said, and then copied again.
+/// Notes copied by `say`, which also prints, and again by `last`.
 fn env() -> TestEnv {
     let env = env_with_notes();
     apply(&env, &spec("say", "notes", &format!("echo it says; {}", copy_of("notes"))));
@@ -55,7 +55,7 @@ fn every_link_of_a_file_is_checked_and_told() {
     assert_eq!(env.exit_code(["verify", "last:/none"]), 3);
 }
 
-/// Whether an answer names an object of this kind, or what it is of.
+/// Checks that an error names an object of this kind, or its owner.
 fn named(env: &TestEnv, args: &[&str], word: &str) {
     let (error, code) = env.json_error(args);
     assert_eq!(code, 5, "{word}: {error}");
@@ -86,7 +86,7 @@ fn one_flipped_byte_is_found_and_named_whatever_it_is_in() {
             named(&env, args, kind.word());
         }
     }
-    // The parts of packs that hold no object.
+    // The parts of packs outside objects.
     for at in [0, -1, -60] {
         restore(&env, &mirror);
         for pack in std::fs::read_dir(env.dir().join(".pv/packs")).unwrap() {
@@ -100,7 +100,7 @@ fn one_flipped_byte_is_found_and_named_whatever_it_is_in() {
     }
 }
 
-/// Takes all signatures of commits out of the packs.
+/// Removes all signatures of commits from the packs.
 fn drop_signatures(env: &TestEnv) {
     let folder = env.dir().join(".pv/packs");
     let packs = LocalPacks::new(folder.clone());
@@ -167,7 +167,7 @@ fn what_is_run_again_is_identical_and_that_is_kept() {
         certificates.iter().map(|it| (&it["outcome"], &it["path"], &it["stages"][1]["datums"])).collect();
     assert_eq!(told, [(&"identical".into(), &"/a".into(), &1.into()), (&"identical".into(), &().into(), &3.into())]);
     assert!(env.ok(["show", "last"]).contains("run again  identical"));
-    // Nothing else came of it: no run, no result.
+    // It had no other effects: no run, no result.
     assert_eq!(env.json(["log"]).len(), 3);
     env.ok(["gc"]);
     env.ok(["fsck", "--rebuild-index"]);
@@ -254,7 +254,7 @@ fn with_a_key_only_what_it_vouches_for_is_proven() {
     for args in [&["verify", "last:/a", "--key", "first.pem"][..], &["verify", "--key", &first]] {
         assert!(env.ok(args).contains("PROVEN"));
     }
-    // A key that took its place, signed by it, counts with it; the first does not count with the later one.
+    // A key that replaced it and is signed by it counts with it; the first does not count with the later one.
     env.ok(["key", "rotate"]);
     env.write("second.pem", env.ok(["key", "show"]));
     env.write("d", "4");
@@ -266,7 +266,7 @@ fn with_a_key_only_what_it_vouches_for_is_proven() {
     assert_eq!(code, 1);
     assert!(error["message"].as_str().unwrap().contains("its key is neither the given key"), "{error}");
     env.ok(["verify", "notes:/a", "--key", "second.pem", "--key", &first]);
-    // Somebody else's key, and one that nobody has.
+    // Another store's key, and one that does not exist.
     let other = env_with_notes();
     env.write("other.pem", other.ok(["key", "show"]));
     assert_eq!(env.exit_code(["verify", "last:/a", "--key", "other.pem"]), 1);
@@ -279,7 +279,7 @@ fn a_store_whose_signatures_were_taken_away_is_not_proven() {
     let env = env();
     env.write("key.pem", env.ok(["key", "show"]));
     drop_signatures(&env);
-    // As if a `pv` had made it that knew no keys: but commits say how far the journal went, which only those do that sign.
+    // As if written by a `pv` without keys: but signed commits say how far the journal went, which only versions with keys record.
     let journal = env.dir().join(".pv/journal");
     let (mut text, mut previous) = (String::new(), None);
     for line in std::fs::read_to_string(&journal).unwrap().lines() {

@@ -1,4 +1,4 @@
-//! The versions of a pipeline: what they were, what differs, and back again.
+//! The versions of a pipeline: their content, their differences, and rollback.
 
 use serde_json::Value;
 use tests::TestEnv;
@@ -63,7 +63,7 @@ fn a_version_is_shown_fetched_and_compared() {
     let diff = env.ok(["diff", "up@v1", "up@v2"]);
     assert!(diff.contains("differs in: code") && diff.contains("run.sh") && diff.contains("wrong"), "{diff}");
     assert_eq!(env.exit_code(["show", "up@v9"]), 3);
-    // A tag of that name wins.
+    // A tag with that name takes precedence.
     env.ok(["tag", "create", "up@v1"]);
     assert_eq!(env.ok(["cat", "up@v1:/a"]), "wrong\n");
 }
@@ -86,7 +86,7 @@ fn rolled_back_it_executes_nothing_and_says_so_in_a_run_of_its_own() {
         (&3.into(), &"rollback".into(), &true.into())
     );
     assert_eq!(log[0]["code"]["tree"], log[2]["code"]["tree"]);
-    // There it is already.
+    // It is already at that version.
     let again = env.json(["pipeline", "rollback", "up", "1"]).remove(0);
     assert_eq!((&again["changed"], &again["run"]), (&false.into(), &Value::Null));
     assert_eq!(env.exit_code(["pipeline", "rollback", "up", "v7"]), 3);

@@ -1,11 +1,11 @@
-//! Two processes at one store: the second says whom it waits for, and continues when the first is gone.
+//! Two processes on one store: the second says which one it waits for, and continues when the first is gone.
 
 use nix::sys::signal::Signal;
 use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// A put that holds the store's lock and stands still.
+/// A put that holds the store's lock and is stopped.
 fn holder(env: &TestEnv) -> Background {
     env.write("held", "held");
     let mut command = env.command(["put", "images", "held"]);
@@ -22,7 +22,7 @@ fn until_it_stands(process: Background) -> Background {
     process
 }
 
-/// A put that waits for it, seen to do so.
+/// A put that visibly waits for the lock.
 fn waiter(env: &TestEnv, holder: &Background, name: &str) -> Background {
     env.write(name, name);
     let waiter = Background::start(env, ["put", "images", name]);
@@ -74,7 +74,7 @@ fn ctrl_c_while_waiting_ends_with_130_and_nothing_done() {
     assert_sound(&env);
 }
 
-/// A collection that stands still before its last step, with 20,000 bytes to remove.
+/// A collection that is stopped before its last step, with 20,000 bytes to remove.
 fn stopped_collection(env: &TestEnv) -> Background {
     env.ok(["config", "set", "gc_grace", "0s"]);
     env.ok(["branch", "create", "notes@gone"]);

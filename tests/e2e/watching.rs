@@ -1,4 +1,4 @@
-//! What is seen of a job while it runs, and of one whose engine is gone.
+//! What a running job shows, and one whose engine is gone.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -8,10 +8,10 @@ use tests::TestEnv;
 
 use crate::support::*;
 
-/// What the shell says of a gate that lets go.
+/// The shell's message when a gate is released.
 const KILLED: &str = "Terminated\n";
 
-/// A job of three datums: `a` fails with a word, the others wait.
+/// A job of three datums: `a` fails with a message, the others wait.
 fn failing(gate: &Gate) -> TestEnv {
     let env = env_with_notes();
     let script = format!("if grep -q a $notes; then echo cannot read it; exit 7; fi; echo begun; {}", gate.wait());
@@ -43,7 +43,7 @@ fn a_datum_that_fails_is_seen_with_its_log_while_the_job_runs() {
     let by_input = env.json(["datum", "show", "hold", "--input", "/a"]).remove(0);
     let by_id = env.json(["datum", "show", &format!("hold/{id}")]).remove(0);
     assert_eq!(by_input, by_id);
-    // It has more to say than a line of the list, and of inputs the sizes: all that the list says is the same.
+    // It has more fields than a list entry, and sizes of inputs; all fields of the list are equal.
     let shown = by_id.as_object().unwrap();
     for (field, value) in datum.as_object().unwrap().iter().filter(|(field, _)| *field != "inputs") {
         assert_eq!(shown.get(field), Some(value), "{field}");
@@ -183,7 +183,7 @@ fn a_follower_that_stands_still_holds_no_datum_up() {
     gate.until_waiting(2);
     let mut following = env.command(["logs", "-f", "loud"]).stdout(Stdio::piped()).spawn().unwrap();
     gate.open_until(|| newest_job(&env, "loud")["state"] == "success");
-    // Nobody has read a byte so far; what is kept of the logs can still be read, unless the owner gave the reader up.
+    // Nobody has read a byte so far; the stored logs can still be read, unless the owner gave up on the reader.
     let mut text = Vec::new();
     following.stdout.take().unwrap().read_to_end(&mut text).unwrap();
     if following.wait().unwrap().success() {

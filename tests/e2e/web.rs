@@ -1,4 +1,4 @@
-//! `pv put` of what is no file of this machine: addresses on the web, lists, archives.
+//! `pv put` of web addresses, lists and archives.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,12 +12,12 @@ use tests::{TestEnv, test_env};
 
 use crate::support::*;
 
-/// A web server in this process: paths with what is answered. Without TLS, so that only addresses with a digest are read from it.
+/// A web server in this process: paths with their answers. Without TLS, so only addresses with a digest are read from it.
 struct Server {
     port: u16,
 }
 
-/// What a path answers.
+/// The answer for a path.
 #[derive(Clone)]
 enum Answer {
     Bytes(Vec<u8>),
@@ -71,7 +71,7 @@ fn serve_one(stream: TcpStream, answers: &BTreeMap<String, Answer>) {
     stream.write_all(&body).ok();
 }
 
-/// Digests by the machine's own program.
+/// Computes digests with the system's own program.
 mod sha256sum {
     use std::io::Write;
     use std::process::{Command, Stdio};
@@ -170,7 +170,7 @@ fn a_list_names_paths_and_addresses() {
     assert!(code == 2 && error["message"].as_str().unwrap().contains("two sources have this target"), "{error}");
 }
 
-/// What `tar` makes of a folder, with these options.
+/// The archive that `tar` makes of a folder, with these options.
 fn tar(env: &TestEnv, options: &[&str]) -> Vec<u8> {
     let output =
         Command::new("tar").args(options).args(["-C", "tree", "-cf", "-", "."]).current_dir(env.work()).output();
@@ -283,7 +283,7 @@ print(server.server_port, flush=True)
 server.serve_forever()
 ";
 
-/// A server with TLS whose certificate nobody but the test knows; `None` where there is no Python or openssl.
+/// A TLS server with a certificate that only the test trusts; `None` without Python or openssl.
 fn https(env: &TestEnv) -> Option<(Child, String)> {
     let made = Command::new("openssl")
         .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "cert.pem", "-days", "2"])

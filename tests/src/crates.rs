@@ -1,6 +1,6 @@
-//! Whether each crate uses what it declares, and why each is there.
+//! Checks that each crate uses what it declares, and that each dependency has a reason.
 //!
-//! That what is used is declared, the compiler sees to.
+//! The compiler checks the reverse: that what is used is declared.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,11 +14,11 @@ struct Declared {
     for_tests: bool,
 }
 
-/// All that is wrong in the workspace at `root`, a line each: dependencies that their crate does not use, or its tests alone, and
-/// lines of the workspace's list that nobody takes or that give no reason.
+/// All faults in the workspace at `root`, one per line: dependencies that their crate does not use, or only in tests, and entries of the
+/// workspace's list that no crate uses or that give no reason.
 ///
 /// # Panics
-/// When a file cannot be read.
+/// If a file cannot be read.
 pub fn faults(root: &Path) -> Vec<String> {
     let manifest = read(&root.join("Cargo.toml"));
     let (mut faults, mut taken) = (Vec::new(), BTreeSet::new());
@@ -80,7 +80,7 @@ fn dependencies(manifest: &str) -> Vec<Declared> {
     of("dependencies", false).into_iter().chain(of("dev-dependencies", true)).collect()
 }
 
-/// The words of a crate's code, and those of its tests.
+/// The words in a crate's code, and those in its tests.
 fn words(root: &Path, member: &Path, manifest: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut code, mut tests) = (BTreeSet::new(), BTreeSet::new());
     let src = root.join(member).join("src");
@@ -106,7 +106,7 @@ fn words(root: &Path, member: &Path, manifest: &str) -> (BTreeSet<String>, BTree
     (code, tests)
 }
 
-/// The Rust files at and below a folder, if it is there.
+/// The Rust files at and below a folder, if it exists.
 pub(crate) fn sources(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let paths = entries.map(|entry| entry.expect("an entry of a folder").path());

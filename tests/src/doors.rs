@@ -1,7 +1,7 @@
-//! What the command line may name of `repos`: it asks a store through `answers` and changes it through `engine`.
+//! What `cli` may use of `repos`: it asks a store through `answers` and changes it through `engine`.
 //!
-//! A command parses its arguments, calls, and prints. So `cli` names errors, ids and times of `repos`, the handle of a store in one place,
-//! and, as long as these have no room in `answers` or `engine`, what is listed here with its reason. The list may only get shorter.
+//! A command parses its arguments, calls, and prints. So `cli` uses errors, ids and times of `repos`, the handle of a store in one place,
+//! and the items listed here with a reason, as long as neither `answers` nor `engine` has a replacement. The list may only get shorter.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,10 +10,10 @@ use std::path::Path;
 use crate::crates::sources;
 use crate::rooms::paths_of;
 
-/// What every file may name: errors, and times.
+/// What every file may use: errors, and times.
 const EVERYWHERE: [&str; 2] = ["repos::RepoError", "repos::Timestamp"];
 
-/// What single files or folders of `cli/src` may name beside that, and why.
+/// What some files or folders of `cli/src` may use in addition, and why.
 const HERE: &[(&str, &[&str], &str)] = &[
     ("app.rs", &["repos::set_stop_point"], "tests stop the process at a named point"),
     ("context/", &["repos::OpenOptions", "repos::Store", "repos::place::Access", "repos::time"], "opens the store"),
@@ -45,8 +45,8 @@ const HERE: &[(&str, &[&str], &str)] = &[
     ("commands/txn/", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
 ];
 
-/// Types that `cli` turns into JSON by `derive(Serialize)` alone: a line each that prints the answer as it is, with words for people beside
-/// it. All others are listed here with the reason.
+/// Types that `cli` turns into JSON by `derive(Serialize)` alone: lines that print an answer unchanged, with words for users beside
+/// it. All others are listed here with a reason.
 const SHAPES: &[(&str, &str)] = &[
     ("commands/change.rs", "what a commit did"),
     ("commands/init/mod.rs", "what was made"),
@@ -61,10 +61,10 @@ const SHAPES: &[(&str, &str)] = &[
     ("socket/protocol.rs", "messages between two processes"),
 ];
 
-/// What is wrong in the workspace at `root`, a line each.
+/// All faults in the workspace at `root`, one per line.
 ///
 /// # Panics
-/// When a file cannot be read.
+/// If a file cannot be read.
 pub fn faults(root: &Path) -> Vec<String> {
     let src = root.join("cli/src");
     let (mut faults, mut used, mut shaped) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
@@ -97,7 +97,7 @@ pub fn faults(root: &Path) -> Vec<String> {
     faults
 }
 
-/// Whether a path is that of a door, or behind it.
+/// Whether a path is this door, or behind it.
 fn leads_to(door: &str, path: &str) -> bool {
     path.strip_prefix(door).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
 }

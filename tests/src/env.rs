@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::filters::Filters;
 
-/// Its own folder, a store at its top, and `work` below as the folder in which `pv` is called; an environment that holds nothing but
-/// an author and a time zone.
+/// A folder with a store at its top and the subfolder `work`, in which `pv` is called; an environment with only an author and a time zone.
 #[derive(Debug)]
 pub struct TestEnv {
     binary: PathBuf,
@@ -21,10 +20,10 @@ pub struct TestEnv {
 }
 
 impl TestEnv {
-    /// A place without a store.
+    /// A folder without a store.
     ///
     /// # Panics
-    /// When there can be no temporary folder.
+    /// If a temporary folder cannot be created.
     pub fn without_store(binary: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = dir.path().canonicalize().expect("the folder exists");
@@ -32,7 +31,7 @@ impl TestEnv {
         Self { binary: binary.into(), dir, filters: Mutex::new(Filters::new(&place)), variables: Mutex::default() }
     }
 
-    /// A place with a store that has the repository `images`.
+    /// A folder with a store that has the repository `images`.
     pub fn with_store(binary: &str) -> Self {
         let env = Self::without_store(binary);
         env.ok(["init", ".."]);
@@ -40,15 +39,15 @@ impl TestEnv {
         env
     }
 
-    /// The `pv` that is called.
+    /// The `pv` under test.
     pub fn binary(&self) -> &Path {
         &self.binary
     }
 
-    /// From now on `pv` is called with this variable.
+    /// Sets a variable for further calls of `pv`.
     ///
     /// # Panics
-    /// When another thread panicked with the variables in hand.
+    /// If another thread panicked while it held the variables.
     pub fn set(&self, name: &str, value: &str) {
         self.variables.lock().expect("no panic under this lock").push((name.to_owned(), value.to_owned()));
     }
@@ -66,7 +65,7 @@ impl TestEnv {
     /// Writes a file below the folder in which `pv` is called.
     ///
     /// # Panics
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write(&self, path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> PathBuf {
         let path = self.work().join(path);
         std::fs::create_dir_all(path.parent().expect("a file lies in a folder")).expect("folders can be made");
@@ -77,17 +76,17 @@ impl TestEnv {
     /// Reads a file below the folder in which `pv` is called.
     ///
     /// # Panics
-    /// When it cannot be read or is not a text.
+    /// If it cannot be read or is not text.
     pub fn read(&self, path: impl AsRef<Path>) -> String {
         std::fs::read_to_string(self.work().join(path)).expect("the file can be read")
     }
 
-    /// A call of `pv`, to be changed before it is made.
+    /// A call of `pv` that can be modified before it is made.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).current_dir(self.work()).env_clear().stdin(Stdio::null());
         command.envs([("HOME", self.dir().as_os_str()), ("PV_AUTHOR", OsStr::new("Anna <anna@example.com>"))]);
-        // Tests put stores back; those of what is noted of stores say where.
+        // Tests restore stores from copies; those about known stores set the variable themselves.
         command.env("TZ", "UTC").env("PV_KNOWN_STORES", "none");
         command.envs(self.variables.lock().expect("no panic under this lock").iter().cloned());
         command
@@ -96,13 +95,13 @@ impl TestEnv {
     /// Calls `pv` with these bytes on stdin.
     ///
     /// # Panics
-    /// When it cannot be called.
+    /// If it cannot be called.
     pub fn with_stdin<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, stdin: &[u8]) -> Output {
         let mut command = self.command(args);
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("pv can be called");
         let mut pipe = child.stdin.take().expect("stdin is a pipe");
-        // Whether pv reads it is up to the test.
+        // Whether pv reads it depends on the test.
         pipe.write_all(stdin).ok();
         drop(pipe);
         let output = child.wait_with_output().expect("pv ends");
@@ -113,21 +112,21 @@ impl TestEnv {
     /// Calls `pv`.
     ///
     /// # Panics
-    /// When it cannot be called.
+    /// If it cannot be called.
     pub fn output<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Output {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let output = self.command(&args).output().expect("pv can be called");
-        // Elsewhere than in this place's store it means something else.
+        // With another store, the hints mean something else.
         let is_here = !args.iter().any(|arg| arg.to_string_lossy().starts_with("--store"));
         self.check_hints(&output, is_here);
         output
     }
 
-    /// Every command that `pv` told people to type is one; what only looks leads somewhere, as far as it can be followed `here`.
+    /// Checks that every command that `pv` suggested is valid; commands that only read are executed if they can be executed `here`.
     fn check_hints(&self, output: &Output, here: bool) {
         let said = String::from_utf8_lossy(&output.stderr);
         crate::hints::check(&self.binary, &said, |mut shell| {
-            // Anyone who owns the store may be held by the test.
+            // The test may be holding an owner of the store.
             let store = self.dir().join(".pv");
             if !here || !store.exists() || store.join("socket").exists() {
                 return None;
@@ -138,12 +137,12 @@ impl TestEnv {
         });
     }
 
-    /// Calls `pv`; stdout, stderr and exit code in one text, without what differs from run to run.
+    /// Calls `pv`; returns stdout, stderr and exit code as one text, without what differs from run to run.
     pub fn pv<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
         self.shown(&self.output(args))
     }
 
-    /// An output in one text, without what differs from run to run.
+    /// An output as one text, without what differs from run to run.
     pub fn shown(&self, output: &Output) -> String {
         let streams = [("stdout", &output.stdout), ("stderr", &output.stderr)].into_iter();
         let printed = streams.filter(|(_, bytes)| !bytes.is_empty());
@@ -156,30 +155,30 @@ impl TestEnv {
         self.filters.lock().expect("no panic under this lock").apply(&printed.chain([ended]).collect::<String>())
     }
 
-    /// Calls `pv`, which must succeed; its stdout as it is.
+    /// Calls `pv`, which must succeed; returns stdout unchanged.
     ///
     /// # Panics
-    /// When it does not succeed.
+    /// If it does not succeed.
     pub fn ok<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> String {
         let output = self.output(args);
         assert!(output.status.success(), "{}", self.shown(&output));
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Calls `pv --json`, which must succeed; one value a line.
+    /// Calls `pv --json`, which must succeed; returns one value per line.
     ///
     /// # Panics
-    /// When it does not succeed, or prints other than JSON.
+    /// If it does not succeed, or does not print JSON.
     pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Vec<Value> {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let text = self.ok([OsStr::new("--json").to_owned()].into_iter().chain(args));
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
-    /// Calls `pv --json`, which must fail; the fields of its error, and its exit code.
+    /// Calls `pv --json`, which must fail; returns the fields of its error, and its exit code.
     ///
     /// # Panics
-    /// When it succeeds, or the last line of stderr is not an error.
+    /// If it succeeds, or the last line of stderr is not an error.
     pub fn json_error<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> (Value, i32) {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let output = self.output([OsStr::new("--json").to_owned()].into_iter().chain(args));
@@ -192,7 +191,7 @@ impl TestEnv {
     /// The exit code of a call.
     ///
     /// # Panics
-    /// When a signal ended it.
+    /// If a signal ended it.
     pub fn exit_code<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> i32 {
         self.output(args).status.code().expect("an exit code")
     }

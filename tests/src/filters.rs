@@ -1,8 +1,8 @@
-//! Ids, times and paths become words, so that outputs can be compared. Equal ids become equal words, also when one is a prefix.
+//! Replaces ids, times and paths with words, so that outputs can be compared. Equal ids become equal words, also if one is a prefix.
 
 use std::path::Path;
 
-/// Remembers the ids that were seen.
+/// Remembers ids.
 #[derive(Debug)]
 pub(crate) struct Filters {
     place: String,
@@ -56,7 +56,7 @@ enum Sort {
     Committer,
 }
 
-/// What `text` begins with, and how many bytes of it that is.
+/// The kind of id at the start of `text`, and its length in bytes.
 fn recognised(text: &str) -> Option<(Sort, usize)> {
     time(text)
         .map(|length| (Sort::Time, length))
@@ -117,7 +117,7 @@ fn id(text: &str) -> Option<usize> {
     ((8..=64).contains(&length) && ends).then_some(length)
 }
 
-/// Columns are as wide as what was replaced: more than two spaces become two.
+/// Columns are as wide as the replaced text was: more than two spaces become two.
 fn collapse(text: &str) -> String {
     let mut shown = String::new();
     let mut spaces = 0;

@@ -1,14 +1,14 @@
-//! What `pv` tells people to type: every line of it is a command line, and what only looks is tried at once.
+//! Commands that `pv` suggests: each must be a valid command line, and those that only read are executed at once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
-/// What stands in front of commands.
+/// Texts that precede commands.
 const HEADS: [&str; 9] =
     ["hint: ", "next: ", "undo: ", "retry: ", "logs: ", "preview: ", "its output: ", "full output: ", "skip them: "];
-/// Words that continue with the sentence after a command.
+/// Words that continue the sentence after a command.
 const PROSE: [&str; 49] = [
     "accepts",
     "adds",
@@ -60,7 +60,7 @@ const PROSE: [&str; 49] = [
     "without",
     "writes",
 ];
-/// Commands that only look at a store; each may be followed as soon as it is told.
+/// Commands that only read a store; each may be executed as soon as it is suggested.
 const LOOKS: [&str; 26] = [
     "branch list",
     "branch log",
@@ -90,13 +90,13 @@ const LOOKS: [&str; 26] = [
     "tag list",
 ];
 
-/// The commands that a text tells people to type, without the words around them.
+/// The commands that a text suggests, without the surrounding words.
 pub fn commands(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut goes_on = false;
     for line in text.lines() {
         let begins = HEADS.iter().filter_map(|head| line.find(head)).min();
-        // The lines of a hint stand below each other.
+        // The lines of a hint are aligned below each other.
         goes_on = if begins.is_some() { line.starts_with("hint: ") } else { goes_on && line.starts_with("      ") };
         match begins {
             Some(at) => found.extend(in_line(&line[at..])),
@@ -109,7 +109,7 @@ pub fn commands(text: &str) -> Vec<String> {
 
 fn in_line(line: &str) -> Vec<String> {
     let starts = line.match_indices("pv ").map(|(at, _)| at);
-    // How a command is called in general is not a line to type.
+    // A usage line is not a command to type.
     let is_word = |before: &str| !before.ends_with(|c: char| c.is_alphanumeric() || "-_./".contains(c));
     let is_start = |at: &usize| is_word(&line[..*at]) && !line[..*at].ends_with("Usage: ");
     let starts: Vec<usize> = starts.filter(is_start).collect();
@@ -117,12 +117,12 @@ fn in_line(line: &str) -> Vec<String> {
     starts.iter().zip(ends).filter_map(|(at, end)| command_at(&line[..*at], &line[*at..end])).collect()
 }
 
-/// The command that a text begins with: up to the end of its backticks, two spaces, a comma or semicolon, or a word of prose.
+/// The command at the start of a text: up to the end of its backticks, two spaces, a comma or semicolon, or a word of prose.
 fn command_at(before: &str, text: &str) -> Option<String> {
     if before.ends_with('`') {
         return text.split('`').next().map(str::to_owned);
     }
-    // Before two spaces or the next command all belongs to it, also a name that is a word of prose.
+    // Before two spaces or the next command everything belongs to it, even a name that is a word of prose.
     let (text, is_whole) = text.split_once("  ").map_or((text, false), |(text, _)| (text, true));
     let mut words: Vec<&str> = Vec::new();
     let mut is_quoted = false;
@@ -140,7 +140,7 @@ fn command_at(before: &str, text: &str) -> Option<String> {
     (words.len() > 1).then(|| words.join(" "))
 }
 
-/// Whether it says what to fill in, such as `NAME`, `@RUN` or `KEY.pem`.
+/// Whether it contains a placeholder, such as `NAME`, `@RUN` or `KEY.pem`.
 pub fn has_gaps(command: &str) -> bool {
     let is_gap = |word: &str| {
         let letters = word.trim_start_matches('@').split(['.', '=', '@', ':', '/']).next().unwrap_or_default();
@@ -149,12 +149,12 @@ pub fn has_gaps(command: &str) -> bool {
     command.split([' ', '=', '@', '/', '\'']).any(is_gap)
 }
 
-/// Whether a shell takes it word by word: names that tests make up may hold anything.
+/// Whether a shell takes it word by word: names in tests may contain anything.
 fn is_plain(command: &str) -> bool {
     command.is_ascii() && !command.contains(['\\', '"', '`', '$', '(', ')', '{', '}', '<', '&', '|', '!', '*', '?'])
 }
 
-/// Whether a command only looks.
+/// Whether a command only reads.
 fn looks(command: &str) -> bool {
     let words = command.strip_prefix("pv ").unwrap_or_default();
     LOOKS.iter().any(|known| words == *known || words.starts_with(&format!("{known} "))) && !words.contains('>')
@@ -167,7 +167,7 @@ pub fn shell(binary: &Path, line: &str) -> Command {
     shell
 }
 
-/// How `pv` takes a text.
+/// How `pv` parses a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
     /// As a command line.
@@ -176,10 +176,10 @@ pub enum Taken {
     Name,
 }
 
-/// How `pv` takes a command; else what is wrong with it.
+/// Parses a command with `pv`; an error says what is wrong with it.
 ///
 /// # Panics
-/// When no shell can be called.
+/// If no shell can be called.
 pub fn parses(binary: &Path, command: &str) -> Result<Taken, String> {
     let call = |line: &str, variable: &str| {
         shell(binary, line).env_clear().env(variable, "1").output().expect("a shell can be called")
@@ -194,16 +194,17 @@ pub fn parses(binary: &Path, command: &str) -> Result<Taken, String> {
     if is_name { Ok(Taken::Name) } else { Err(String::from_utf8_lossy(&parsed.stderr).into_owned()) }
 }
 
-/// Checks that each command that a text tells is one, and follows those that only look and lack nothing; `follow` makes the call.
+/// Checks that each command that a text suggests is valid, and executes those that only read and have no placeholders; `follow` makes the
+/// call.
 ///
 /// # Panics
-/// When something is told that is not a command, or that leads nowhere.
+/// If a suggested text is not a command, or the command fails.
 pub fn check(binary: &Path, text: &str, follow: impl Fn(Command) -> Option<i32>) {
     static TAKEN: Mutex<BTreeMap<String, Taken>> = Mutex::new(BTreeMap::new());
     for command in commands(text).into_iter().filter(|command| is_plain(command)) {
         let known = TAKEN.lock().expect("no panic under this lock").get(&command).copied();
         let taken = known.unwrap_or_else(|| {
-            // What it redirects is not to be written.
+            // Its redirection must not be executed.
             let words = command.split(" > ").next().unwrap_or_default();
             parses(binary, words)
                 .unwrap_or_else(|said| panic!("`{command}` is told, and is no command: {said}\nin:\n{text}"))

@@ -1,6 +1,7 @@
-//! Whether each crate that pv is built of has a licence that `deny.toml` allows, and comes from crates.io.
+//! Checks that each crate that pv is built from has a licence that `deny.toml` allows, and comes from crates.io.
 //!
-//! `cargo deny check` says the same, and fetches advisories too; this needs neither network nor another tool. Licences are SPDX expressions.
+//! `cargo deny check` does the same, and fetches advisories too; this needs neither network nor another tool. Licences are SPDX
+//! expressions.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,19 +9,19 @@ use std::process::Command;
 use serde_json::Value;
 use spdx::{Expression, Licensee, ParseMode};
 
-/// Where all crates but our own come from.
+/// The source of all crates except our own.
 const CRATES_IO: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
-/// All that is wrong with the crates of the workspace at `root`, a line each.
+/// All faults of the crates in the workspace at `root`, one per line.
 ///
 /// # Panics
-/// When `deny.toml` cannot be read or `cargo metadata` fails.
+/// If `deny.toml` cannot be read or `cargo metadata` fails.
 pub fn faults(root: &Path) -> Vec<String> {
     let allowed = allowed(&std::fs::read_to_string(root.join("deny.toml")).expect("a file with the rules"));
     packages(root).iter().filter_map(|package| fault(package, &allowed)).collect()
 }
 
-/// The licences between `allow = [` and `]`, which are strings of TOML, one a line.
+/// The licences between `allow = [` and `]`: TOML strings, one per line.
 fn allowed(rules: &str) -> Vec<Licensee> {
     let list =
         rules.split_once("\nallow = [").and_then(|(_, rest)| rest.split_once(']')).expect("a list of licences").0;

@@ -1,8 +1,8 @@
-//! Whether the files that a document names are there.
+//! Checks that the files that a document names exist.
 
 use std::path::Path;
 
-/// The paths in backticks of a document that begin with a folder of `root` and are not there. `{a,b}` names several; a path with `<` or
+/// The paths in backticks of a document that begin with a folder of `root` and do not exist. `{a,b}` names several; a path with `<` or
 /// `*` names none.
 pub fn missing_paths(root: &Path, text: &str) -> Vec<String> {
     let quoted = text.split('`').skip(1).step_by(2);

@@ -5,11 +5,11 @@ use std::process::Command;
 
 use crate::tools::{python_of, skip};
 
-/// Runs a program in `folder` with the folder as its argument and returns what it prints; `None`, said loudly, where there is no such
-/// Python. Under `CI` there has to be.
+/// Runs a program in `folder` with the folder as its argument and returns its output; skips with a message and returns `None` without such
+/// a Python. With `CI` it must exist.
 ///
 /// # Panics
-/// When the program fails, or Python is missing under `CI`.
+/// If the program fails, or Python is missing with `CI`.
 pub fn run(program: &str, folder: &Path) -> Option<String> {
     let Some(python) = python_of("numpy") else {
         skip("no numpy; scripts/setup.sh numpy installs it");

@@ -1,4 +1,4 @@
-//! A real terminal, which `script` makes.
+//! A real terminal, made by `script`.
 
 use std::process::{Command, Stdio};
 
@@ -7,16 +7,17 @@ use crate::TestEnv;
 /// Columns and rows of a terminal.
 pub type Size = (u16, u16);
 
-/// Whether there is a `script` that makes terminals.
+/// Whether the program `script` exists.
 pub fn has_script() -> bool {
     Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 impl TestEnv {
-    /// A shell line on a terminal of this size, to be called. `pv` in it is the binary under test, without a pager unless the line names one.
+    /// A shell line, ready to run on a terminal of this size. `pv` in it is the binary under test, without a pager unless the line names
+    /// one.
     ///
     /// # Panics
-    /// When the binary cannot be put into the shell's path.
+    /// If the binary cannot be put into the shell's path.
     pub fn on_a_terminal(&self, line: &str, (columns, rows): Size) -> Command {
         let folder = self.dir().join("bin");
         if !folder.exists() {
@@ -35,7 +36,7 @@ impl TestEnv {
     /// What such a line writes to the terminal, byte for byte.
     ///
     /// # Panics
-    /// When there can be no terminal.
+    /// If there is no terminal.
     pub fn terminal_bytes(&self, line: &str, size: Size) -> Vec<u8> {
         self.on_a_terminal(line, size).output().expect("`script` can be called").stdout
     }

@@ -1,18 +1,18 @@
-//! A server on this machine that speaks S3: `moto`, which `scripts/setup.sh s3` installs below the target folder.
+//! A local server that speaks S3: `moto`, which `scripts/setup.sh s3` installs below the target folder.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 use crate::tools::{python_of, skip};
 
-/// A running server with one empty bucket, `pv-test`; ends with this, or with the test's process.
+/// A running server with one empty bucket, `pv-test`; ends when this is dropped, or with the test's process.
 #[derive(Debug)]
 pub struct S3Server {
     child: Child,
     endpoint: String,
 }
 
-/// Ends when nobody holds its stdin any more: also a test that is killed leaves nothing behind.
+/// Ends when its stdin is closed: so a killed test leaves nothing behind.
 const PROGRAM: &str = "
 import os, sys, threading
 def end():
@@ -40,10 +40,10 @@ threading.Event().wait()
 ";
 
 impl S3Server {
-    /// Starts one; `None`, said loudly, where it is not installed. Under `CI` it has to be.
+    /// Starts a server; skips with a message and returns `None` if it is not installed. With `CI` it must be.
     ///
     /// # Panics
-    /// When it is installed and does not start, or is not installed under `CI`.
+    /// If it is installed and does not start, or is not installed with `CI`.
     pub fn start() -> Option<Self> {
         let Some(python) = python_of("s3-server") else {
             skip("no S3 server; scripts/setup.sh s3 installs one");
@@ -59,7 +59,7 @@ impl S3Server {
         Some(Self { child, endpoint })
     }
 
-    /// The variables that reach it, as the tools of S3 know them.
+    /// The variables to reach it, as S3 tools know them.
     pub fn variables(&self) -> Vec<(String, String)> {
         let pairs = [
             ("AWS_ACCESS_KEY_ID", "test"),
@@ -79,7 +79,7 @@ impl S3Server {
 
 impl Drop for S3Server {
     fn drop(&mut self) {
-        // It may be over.
+        // It may have ended.
         self.child.kill().ok();
         self.child.wait().ok();
     }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-/// A name of one part of a path that every file system takes, odd ones among them.
+/// The name of one component of a path that every file system accepts, including odd ones.
 pub fn file_name() -> impl Strategy<Value = String> {
     let odd = prop_oneof![
         Just("-r".to_owned()),
@@ -14,12 +14,12 @@ pub fn file_name() -> impl Strategy<Value = String> {
     prop_oneof![3 => "[A-Za-z0-9_.-]{1,12}", 1 => odd].prop_filter("no way out", |name| name != "." && name != "..")
 }
 
-/// A path of one to three parts, without a leading `/`.
+/// A path of one to three components, without a leading `/`.
 pub fn relative_path() -> impl Strategy<Value = String> {
     proptest::collection::vec(file_name(), 1..=3).prop_map(|parts| parts.join("/"))
 }
 
-/// Some files, none of which is in another's way.
+/// Some files whose paths do not conflict.
 pub fn files() -> impl Strategy<Value = std::collections::BTreeMap<String, Vec<u8>>> {
     let some = proptest::collection::btree_map(relative_path(), proptest::collection::vec(any::<u8>(), 0..64), 1..12);
     some.prop_map(|files| {

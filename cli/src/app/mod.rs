@@ -27,7 +27,7 @@ enum Place {
     Owner(Arc<Engine>),
 }
 
-/// Commands of other processes, run here while this one owns the store.
+/// Runs commands of other processes here while this one owns the store.
 const RUN_FOR: RunFor =
     RunFor { run: |invocation, argv, engine| run(invocation, argv, Place::Owner(engine)), only_reads };
 
@@ -177,7 +177,7 @@ fn run_or_hand_over(cx: &Context, argv: &[OsString], command: &Command) -> Resul
     }
 }
 
-/// Ends the process at once. The usual end destroys what `RocksDB`'s threads still use, and they then abort the process.
+/// Ends the process at once. A normal exit destroys objects that `RocksDB`'s threads still use, and they then abort the process.
 pub(crate) fn end(code: u8) -> ! {
     std::io::stdout().flush().ok();
     signal_hook::low_level::exit(code.into())

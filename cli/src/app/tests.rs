@@ -1,4 +1,4 @@
-//! A command of one process, run by the one that owns the store: both sides of the socket, with real commands.
+//! Commands of one process run by the owner of the store: both sides of the socket, with real commands.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -88,7 +88,7 @@ fn called_in(dir: &Path) -> (Invocation, File, File) {
     (invocation, read.0, read.1)
 }
 
-/// Hands a command over for a process that is in the folder of the store or below.
+/// Hands over a command of a process whose folder is the store's or below.
 fn hand(called: &Invocation, argv: &[OsString], repeat: Repeat) -> Result<Option<HandedOver>> {
     hand_over(&Store::find(&called.cwd).unwrap(), called, argv, repeat)
 }

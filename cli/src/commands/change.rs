@@ -1,4 +1,4 @@
-//! What all commands share that commit files: who commits and why, and what they say afterwards.
+//! What all commands share that commit files: author and message, and the report afterwards.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -27,7 +27,7 @@ pub(super) struct Message {
     pub(super) author: Option<String>,
 }
 
-/// Does an edit of files that are stored already, and says what became of it.
+/// Commits an edit of files that are already stored, and reports it.
 pub(super) fn commit(cx: &Context, edit: &Edit, message: &Message, started: Instant) -> Result<()> {
     let by = author::by(cx, message.author.as_deref());
     let outcome = edit.commit(cx.store()?, &by, &message.message).map_err(nothing_committed)?;
@@ -116,7 +116,7 @@ pub(super) fn summary_line(summary: &ChangeSummary) -> String {
     )
 }
 
-/// Says what was committed; with `runs` the command itself runs the jobs, so it does not suggest to.
+/// Reports what was committed; with `runs` the command itself runs the jobs, so it does not suggest to.
 pub(super) fn report(cx: &Context, outcome: &CommitOutcome, started: Instant, runs: bool) -> Result<()> {
     let CommitOutcome { target, summary, skipped, .. } = outcome;
     let (id, run) = (outcome.head(), outcome.run());

@@ -23,7 +23,7 @@ pub(super) fn keep(cx: &Context, store: &Store, settled: &Settled) -> Result<()>
     Ok(())
 }
 
-/// Says which executor was chosen for good, if one was.
+/// Says which executor was chosen permanently, if one was.
 pub(super) fn say_chosen(cx: &Context, settled: &Settled) {
     if settled.is_new {
         let (kind, version) = (settled.info.kind, &settled.info.version);

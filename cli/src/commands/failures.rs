@@ -10,7 +10,7 @@ use crate::context::Store;
 use crate::error::Result;
 use crate::output::{plural, size};
 
-/// What is shown of failed datums: the first, of each the first inputs, and the last lines of its log.
+/// How many failed datums are shown, how many inputs of each, and how many last lines of its log.
 const SHOWN: Most = Most { datums: 3, inputs: 4, lines: LINES };
 /// Lines of a datum's log that are shown.
 const LINES: usize = 3;
@@ -82,7 +82,7 @@ pub(crate) fn end_of(tried: &TryView) -> String {
     }
 }
 
-/// Lines that user code printed.
+/// Indents printed lines of user code.
 pub(crate) fn quoted(lines: &[String]) -> impl Iterator<Item = String> {
     lines.iter().map(|line| format!("    | {line}"))
 }

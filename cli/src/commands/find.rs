@@ -42,7 +42,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// A file that is there counts as one.
+/// An existing file means its content.
 fn meant(cx: &Context, text: &str) -> Result<Sought> {
     let path = cx.path(Path::new(text));
     if path.is_file() {

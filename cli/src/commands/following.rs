@@ -65,7 +65,7 @@ fn pause(cx: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What is shown of a job that is followed.
+/// State of showing a followed job.
 #[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 struct Shown<'a> {
     cx: &'a Context,

@@ -1,4 +1,4 @@
-//! Jobs and pipelines as people read them, a line each; programs get the answers as they are.
+//! How jobs and pipelines are printed for users, a line each; programs get the answers unchanged.
 
 use answers::job::{self, JobRow, JobState, JobView, LiveJob, SealedState};
 use answers::pipeline::{PipelineLine, PipelineState};
@@ -14,7 +14,7 @@ pub(super) fn live(cx: &Context) -> Option<&Live> {
     cx.engine().map(engine::Engine::live)
 }
 
-/// What an engine of this process knows of a job.
+/// What an engine in this process knows about a job.
 pub(super) fn live_job(cx: &Context, job: &JobRow) -> Option<LiveJob> {
     job::live_job(live(cx), job)
 }
@@ -36,8 +36,8 @@ impl Row for JobView {
     }
 }
 
-/// `60 + 2,113,442`, and how many failed; nothing for a job that never started. Where some were recovered, all four numbers, as
-/// Pachyderm writes them: `0 + 1 + 1 / 2` are none executed, one cached and one recovered of two.
+/// `60 + 2,113,442` and the number of failed ones; empty for a job that never started. If datums were recovered, all four numbers as in
+/// Pachyderm: `0 + 1 + 1 / 2` means none executed, one cached and one recovered of two.
 fn datums(job: &JobView) -> String {
     if job.started_at.is_none() {
         return String::new();
@@ -50,7 +50,7 @@ fn datums(job: &JobView) -> String {
     }
 }
 
-/// From its start to its end.
+/// The time from start to end.
 pub(super) fn took(job: &JobView) -> Option<String> {
     job.duration_seconds.map(duration)
 }
@@ -71,7 +71,7 @@ pub(super) fn paint_state(out: &Out, state: JobState) -> String {
     out.paint(color, &state.to_string())
 }
 
-/// How a job ended, in a word.
+/// The final state of a job as a word.
 pub(super) fn end_word(state: SealedState) -> &'static str {
     match state {
         SealedState::Success => "success",

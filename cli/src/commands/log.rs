@@ -27,7 +27,7 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let (store, window) = (cx.store()?, &args.window);
     let Some(reference) = &args.reference else {
-        // One more than is shown: so it is known that there are more.
+        // One more than is shown, to detect that there are more.
         let most = window.limit(cx).map_or(usize::MAX, |limit| limit.saturating_add(1));
         let runs = runs(store, live(cx), window.start(cx), most)?;
         return cx.list(window.limit(cx), runs.map(|run| Ok(run?)));

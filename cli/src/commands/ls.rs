@@ -35,7 +35,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     list(cx, args, source).map_err(|error| literal(error, source.path().filter(|_| args.matching.is_none())))
 }
 
-/// A line at once: a listing may have a million.
+/// Prints line by line: a listing may have a million.
 fn list(cx: &Context, args: &Args, source: &Source) -> Result<()> {
     let matching = args.matching.as_ref();
     let wanted = Listing { recursive: args.recursive, changed: args.changed, matching };

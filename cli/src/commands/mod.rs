@@ -1,15 +1,15 @@
 //! The commands: one folder per noun, one file per verb. This file only lists them.
 //!
-//! - `change` shared by commands that commit files: the target, the report
+//! - `change` shared by commands that commit files: author and message, the report
 //! - `choose_executor` shared by commands that need the store's executor
 //! - `following` `pv logs -f`
 //! - `jobs` how jobs and pipelines are printed
 //! - `matching` shared by commands with `--match`
 //! - `names` arguments such as `REPO@BRANCH`
-//! - `next` what a person does next
-//! - `views` commits, files, repositories … as they are printed
-//! - `rerun` what `pv verify --rerun` does and prints
-//! - `vouched` signatures and certificates of commits as they are printed
+//! - `next` the suggested next command
+//! - `views` how commits, files, repositories … are printed
+//! - `rerun` `pv verify --rerun`
+//! - `vouched` how signatures and certificates of commits are printed
 
 mod branch;
 mod bundle;
@@ -86,9 +86,9 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Whether people may read what it prints page by page.
+    /// Whether the output may go through a pager.
     pub(crate) fn is_paged(&self) -> bool {
-        // What continues inside is written until the very end, and so would hold the pager up.
+        // Log messages are written until the very end, and would keep the pager waiting.
         !self.flags.json && !self.flags.verbose && self.command.as_ref().is_none_or(Command::is_paged)
     }
 }

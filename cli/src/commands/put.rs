@@ -18,7 +18,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::count;
 
-/// Bytes of a list of sources.
+/// Most bytes of a list of sources.
 const MAX_SOURCES_BYTES: u64 = 64 << 20;
 
 /// Commit files and directories from this machine
@@ -92,7 +92,7 @@ impl Args {
         [&self.files_from, &self.input_list].into_iter().flatten().any(|list| is_stdin(list))
     }
 
-    /// All that is put: the sources on the command line and those of the list.
+    /// Everything to put: the sources on the command line and those of the list.
     fn files(&self, cx: &Context) -> Result<PutFiles> {
         if self.sources.iter().any(|source| is_stdin(source)) && self.reads_list_from_stdin() {
             return Err(named_twice());
@@ -127,7 +127,7 @@ impl Args {
     }
 }
 
-/// Where a request begins relative paths: where the command was called, if that was by another process.
+/// The base of relative paths in a request: the caller's folder, if the command was handed over.
 pub(super) fn folder(cx: &Context) -> Option<PathBuf> {
     let invocation = cx.invocation();
     invocation.client.is_other().then(|| invocation.cwd.clone())
@@ -141,14 +141,14 @@ fn named_twice() -> CliError {
     CliError::usage("standard input is named twice", "name a file instead")
 }
 
-/// The sources that a list names.
+/// The sources in a list.
 fn sources_in(cx: &Context, list: &Path) -> Result<Vec<PutSource>> {
     let shown = if is_stdin(list) { "standard input".to_owned() } else { list.display().to_string() };
     let bytes = cx.read(list, &format!("the list `{shown}`"), MAX_SOURCES_BYTES)?;
     put::sources_in(&shown, bytes).map_err(|error| CliError::of_lines(&shown, error))
 }
 
-/// The paths that a list names.
+/// The paths in a list.
 fn paths_in(cx: &Context, list: &Path) -> Result<Arc<[PathBuf]>> {
     let name = if is_stdin(list) { "standard input".to_owned() } else { format!("`{}`", list.display()) };
     Ok(parse_list(&cx.read(list, &format!("the list {name}"), MAX_LIST_BYTES)?).into())
@@ -179,7 +179,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
 }
 
-/// Asks before a mirror removes most of what is there.
+/// Asks before a mirror removes most of the existing files.
 fn confirm_mirror(cx: &Context, request: &PutRequest, prepared: &PreparedPut<'_>) -> Result<()> {
     let Some(mirror) = prepared.mirror()?.filter(|mirror| mirror.is_drastic()) else { return Ok(()) };
     let (removed, before) = (count(mirror.removed), count(mirror.total_before));
@@ -188,7 +188,7 @@ fn confirm_mirror(cx: &Context, request: &PutRequest, prepared: &PreparedPut<'_>
     cx.confirm(&format!("This removes {removed} of {before} files in {place}."), &refused)
 }
 
-/// Says where a file lands when its directory looks like a file's name.
+/// Notes where a file ends up if its directory looks like a file name.
 fn note_odd_place(cx: &Context, args: &Args, prepared: &PreparedPut<'_>) {
     let (Some(stored), Some(path), [source]) = (prepared.odd_place(), &args.target.path, args.sources.as_slice())
     else {
@@ -216,12 +216,12 @@ pub(super) struct Shown<'a> {
 }
 
 impl Caller for Shown<'_> {
-    /// That of the process that was called, which need not be this one.
+    /// Standard input of the calling process, which may be another process.
     fn input(&self) -> Box<dyn Read + '_> {
         Box::new(self.cx.invocation().stdin())
     }
 
-    /// Says what of the sources is left out, and why.
+    /// Reports which sources are left out, and why.
     fn gathered(&self, options: &PutOptions, gathered: &Gathered) {
         let notes = self.cx.notes();
         for folder in &gathered.stores {
@@ -239,7 +239,7 @@ impl Caller for Shown<'_> {
             notes.line(format!("--exclude `{pattern}` matched nothing{}", why_unused(pattern)));
         }
         self.skipped(&gathered.skipped);
-        // A folder that is not mounted, say; a mirror asks about it.
+        // For example, the source is a folder that is not mounted; a mirror asks instead.
         if gathered.is_empty() && !options.mirror {
             notes.line("the sources contain no files");
         }

@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    // The output of a pipeline stands in the pipeline's line.
+    // The output of a pipeline is part of the pipeline's line.
     let wanted = Wanted { all_repos: cx.out().is_json(), folder: &cx.invocation().cwd };
     let status = status(cx.store()?, live(cx), wanted)?;
     let is_current = status.is_current();

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count};
 
-/// Bytes of all lines: about a million of them.
+/// Most bytes of all lines: about a million lines.
 const MAX_BYTES: u64 = 256 << 20;
 
 /// Apply several changes to files and branches as one run, or none of them
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether the lines come from standard input.
+    /// Whether the lines are read from standard input.
     pub(super) fn reads_stdin(&self) -> bool {
         self.file.as_os_str() == "-"
     }
@@ -67,7 +67,7 @@ fn act(cx: &Context, args: &Args) -> Result<Outcome> {
     prepared.publish().map_err(in_lines)
 }
 
-/// Asks before mirrors remove most of what is there.
+/// Asks before mirrors remove most of the existing files.
 fn confirm(cx: &Context, drastic: &[Drastic]) -> Result<()> {
     for drastic in drastic {
         let (removed, before) = (count(drastic.removed), count(drastic.total_before));
@@ -77,7 +77,7 @@ fn confirm(cx: &Context, drastic: &[Drastic]) -> Result<()> {
     Ok(())
 }
 
-/// A line for each branch where it is now; what happened to it on stderr.
+/// A line for each branch with its new head; what happened to it goes to stderr.
 fn report(cx: &Context, args: &Args, outcome: &Outcome, started: Instant) -> Result<()> {
     let store = cx.store()?;
     for change in &outcome.branches {

@@ -1,4 +1,4 @@
-//! Commits, repositories, branches, tags and runs as people read them, a line each; programs get the answers as they are.
+//! How commits, repositories, branches, tags and runs are printed for users, a line each; programs get the answers unchanged.
 
 use answers::branch::BranchView;
 use answers::commit::{ChangedView, CommitView, PathChange};
@@ -24,7 +24,7 @@ pub(super) fn name_of(author: &str) -> String {
     author.split(" <").next().unwrap_or_default().to_owned()
 }
 
-/// How a datum ended, in a word.
+/// The state of a datum's result as a word.
 pub(super) fn result_word(state: ResultState) -> &'static str {
     match state {
         ResultState::Success => "success",
@@ -136,7 +136,7 @@ fn result(run: &RunView) -> String {
     format!("{jobs}{}", if run.is_try() { ", no branch moved" } else { "" })
 }
 
-/// All about a run, a line each.
+/// All properties of a run, a line each.
 pub(super) fn run_lines(run: &RunView, human: &Human) -> Vec<Vec<String>> {
     let mut lines = vec![
         vec!["run".to_owned(), run.id.to_string()],

@@ -1,4 +1,4 @@
-//! What vouches for a commit, as people read it: signatures, and certificates that it was made again.
+//! How signatures and rerun certificates of a commit are printed for users.
 
 use answers::commit::{Certificate, CertificateView, Repetition, SignatureState, SignatureView};
 use answers::sorted::Sorted;
@@ -32,7 +32,7 @@ pub(super) fn vouched_lines(
     lines
 }
 
-/// What came of making a commit again, as lines of a table.
+/// The results of reruns, as lines of a table.
 pub(super) fn certificate_lines(
     certificates: &[Sorted<CertificateView>],
     human: &Human,

@@ -1,4 +1,4 @@
-//! Lists and tables, as people and programs read them.
+//! Prints lists and tables, for users and programs.
 
 use super::Context;
 use crate::error::{CliError, Result};
@@ -15,7 +15,7 @@ impl Lists for Context {
 }
 
 impl Context {
-    /// Prints a list. `rows` may be endless: no more are asked for than are shown, and one to know that there are more.
+    /// Prints a list. `rows` may be endless: only the shown rows are read, and one more to detect that there are more.
     pub(crate) fn list<R: Row>(&self, limit: Option<usize>, rows: impl IntoIterator<Item = Result<R>>) -> Result<()> {
         let mut rows = rows.into_iter();
         let shown = rows.by_ref().take(limit.unwrap_or(usize::MAX));
@@ -35,12 +35,12 @@ impl Context {
         Ok(())
     }
 
-    /// Prints lines of text in columns, with their heads if there are any. Where they do not fit, the last column takes several lines.
+    /// Prints lines of text in columns, with headers if given. If they do not fit, the last column is wrapped.
     pub(crate) fn table(&self, header: &[&str], lines: Vec<Vec<String>>) -> Result<()> {
         self.columns(&Columns { header, ..Columns::default() }, lines)
     }
 
-    /// The same, with columns that can be given up or cut short.
+    /// Like [`Self::table`], with columns that can be dropped or cut.
     pub(crate) fn columns(&self, columns: &Columns<'_>, lines: Vec<Vec<String>>) -> Result<()> {
         self.out().text(fitted(columns, lines, self.out().columns()))
     }

@@ -1,8 +1,8 @@
 //! Everything outside that a command may use.
 //!
-//! A command never looks at this process's own environment, folder or streams: it runs in the same way when another process handed it
-//! over (see `socket`), and then all of these are that process's.
-//! - `clock` the machine's, but in tests that compare what is printed
+//! A command never uses this process's own environment, folder or streams: the same code runs when another process handed the command over
+//! (see `socket`), and then all of these are that process's.
+//! - `clock` the system clock, except in tests that compare output
 //! - `list` prints lists and tables
 
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ use crate::socket::{Owner, RunFor};
 mod clock;
 mod list;
 
-/// The store that a command asks: it hands it on to `answers`, and to `engine` for changes.
+/// The store of a command, which passes it to `answers` for questions, and to `engine` for changes.
 pub(crate) use repos::Store;
 
 /// What a command works with.
@@ -47,8 +47,8 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// A context whose streams are those of `invocation`; the store is that of `engine`, else opened when a command first asks for it.
-    /// `run_for`: how this process runs commands for others once it owns the store.
+    /// A context with the streams of `invocation`; the store is that of `engine`, else opened on first use. `run_for`: how this process
+    /// runs commands for other processes once it owns the store.
     pub(crate) fn new(
         invocation: Invocation,
         flags: Flags,
@@ -224,7 +224,7 @@ impl Context {
         self.engine.clone()
     }
 
-    /// How this process runs commands for others while it owns the store.
+    /// How this process runs commands for other processes while it owns the store.
     pub(crate) fn run_for(&self) -> RunFor {
         self.run_for
     }

@@ -1,7 +1,7 @@
-//! Streams, folder, environment and user of the process that was called.
+//! Streams, folder, environment and user of the calling process.
 //!
 //! - `cancel` whether the caller still wants the answer
-//! - `client` what the process that handed a command over has got of it, and whether it is waited for
+//! - `client` the process that handed a command over: what was sent to it, and whether the command waits for it
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

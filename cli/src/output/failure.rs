@@ -1,4 +1,4 @@
-//! How a command failed, in words.
+//! How failures of commands are printed.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use specs::Diagnostic;
 use super::paint;
 use crate::error::{Done, Failure};
 
-/// A failure as people read it; with colour when `color`.
+/// A failure as text for users; coloured if `color`.
 pub(crate) fn failure_text(failure: &Failure, color: bool) -> String {
     let paint = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
     let mut text: String = failure.diagnostics.iter().map(|problem| diagnostic_text(problem, color) + "\n").collect();
@@ -27,7 +27,7 @@ pub(crate) fn failure_text(failure: &Failure, color: bool) -> String {
     text
 }
 
-/// One problem of a file as compilers print it: an error as errors are, a warning with its place first; the hint below it.
+/// One problem of a file, formatted as compilers do: place, message and hint.
 pub(crate) fn diagnostic_text(problem: &Diagnostic, color: bool) -> String {
     let paint = |numbers: &str, word: &str| if color { paint(numbers, word) } else { word.to_owned() };
     let Diagnostic { file, place, message, .. } = problem;

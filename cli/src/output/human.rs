@@ -1,4 +1,4 @@
-//! Times and ids for people.
+//! Formats times and ids for display.
 
 use answers::short::DIGITS;
 use jiff::tz::TimeZone;

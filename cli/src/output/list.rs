@@ -24,11 +24,11 @@ pub(crate) trait Row: Serialize {
     fn cells(&self, human: &Human) -> Vec<String>;
 }
 
-/// What prints lists.
+/// A printer of lists.
 pub(crate) trait Lists {
-    /// Results.
+    /// Standard output, for results.
     fn out(&self) -> &Out;
-    /// Times for people.
+    /// Formats times for display.
     fn human(&self) -> Human;
 }
 
@@ -85,7 +85,7 @@ impl Window {
         }
     }
 
-    /// From when on; `None` from the beginning.
+    /// The earliest time of entries; `None` from the beginning.
     pub(crate) fn start(&self, cx: &impl Lists) -> Option<Timestamp> {
         self.since.as_ref()?.start(&cx.human())
     }

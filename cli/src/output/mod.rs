@@ -1,10 +1,10 @@
 //! What commands print: results on stdout, everything else on stderr.
 //!
-//! - `list` lists: a table for people, one JSON object a line for programs; how many and how far back
-//! - `human` times and ids for people; `number` figures and shares
-//! - `failure` how a command failed, in words
-//! - `escape` the only exit of text: control characters of others never reach a terminal
-//! - `fit` cuts or breaks text for the width of a terminal; `table` columns that fit
+//! - `list` lists: a table for users, one JSON object per line for programs; limits by number and age
+//! - `human` times and ids for display; `number` figures and percentages
+//! - `failure` how failures are printed
+//! - `escape` escapes untrusted text: its control characters never reach a terminal
+//! - `fit` cuts or wraps text for the width of a terminal; `table` columns that fit
 //! - `screen` redrawn lines at the end of a terminal; `progress` of long operations
 //! - `pager` shows long output page by page
 //! - `sink` writes to a stream without blocking on a reader that stalls

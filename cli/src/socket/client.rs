@@ -36,11 +36,11 @@ pub(crate) enum Repeat {
 pub(crate) struct HandedOver {
     /// Its exit code.
     pub(crate) exit_code: u8,
-    /// What is still to be printed of it on stdout and stderr.
+    /// Its remaining output for stdout and stderr.
     pub(crate) output: [Vec<u8>; 2],
 }
 
-/// Lets the owner of the store in `dir` run this command line; `None` when nobody owns the store, or the owner came to its end before the
+/// Lets the owner of the store in `dir` run this command line; `None` if no process owns the store, or if the owner ended before the
 /// command.
 pub(crate) fn hand_over(
     dir: &Path,

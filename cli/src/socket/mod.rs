@@ -16,9 +16,9 @@
 //! The socket has mode 0600, and only the owner's user and root are answered. It is reached through an open directory, so that the path
 //! of a store may be longer than a socket address.
 //! - `protocol` requests and answers, lines with streams attached
-//! - `client` hands over; `server` answers, and is given what runs a command; `presence` sees whether store and socket are still there
+//! - `client` hands over; `server` answers, and gets a function that runs commands; `presence` checks whether store and socket still exist
 //!
-//! Tests of both sides together run commands, and so lie in `app`.
+//! Tests of both sides run real commands, so they are in `app`.
 
 use std::path::{Path, PathBuf};
 

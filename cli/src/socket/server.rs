@@ -34,9 +34,9 @@ use crate::invocation::{Cancel, Client, Environment, Invocation};
 /// How the owner of a store runs command lines of other processes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RunFor {
-    /// Runs one on this engine; its exit code, or `None` if this process is shutting down: the caller then continues.
+    /// Runs a command on this engine. Returns its exit code, or `None` if this process is shutting down: the caller then continues.
     pub(crate) run: fn(Invocation, &[OsString], Arc<Engine>) -> Option<u8>,
-    /// Whether one changes nothing.
+    /// Whether a command only reads.
     pub(crate) only_reads: fn(&[OsString]) -> bool,
 }
 

@@ -1,4 +1,4 @@
-//! Where a content, or a name, is and was.
+//! Where a content or a name is and was.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -15,9 +15,9 @@ use specs::{CommitId, Digest, ErrorKind, FilePath, Glob, IdPrefix, RepoName};
 
 use crate::named::{Files, Named, files_of, find_id};
 
-/// Digits of an id that are printed at least: shorter ones may well be names.
+/// Minimum number of digits of printed ids: shorter ones may well be names.
 const PRINTED: usize = 8;
-/// Files of an id that are looked for.
+/// Most files of an id that are searched for.
 const FILES: usize = 1_000;
 
 /// A match. It may have been absent between its first and last commit: see the periods.
@@ -27,36 +27,36 @@ pub struct FoundView {
     pub repo: RepoName,
     /// The path.
     pub path: FilePath,
-    /// The file as it was last.
+    /// The file in the last commit.
     pub digest: Digest,
-    /// Its length.
+    /// Its size in bytes.
     pub size_bytes: u64,
     /// The first commit with it.
     pub first: CommitId,
     /// The last commit with it.
     pub last: CommitId,
-    /// Whether a branch's head has it.
+    /// Whether it is at the head of a branch.
     pub at_head: bool,
     /// Oldest first.
     pub periods: Vec<PeriodView>,
-    /// How many periods there were before these.
+    /// Number of earlier periods that are left out.
     pub periods_before: u64,
 }
 
-/// Commits one after the other, each with the hit.
+/// Consecutive commits that each have the match.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeriodView {
     /// The first of them.
     pub first: CommitId,
     /// The last of them.
     pub last: CommitId,
-    /// The commit after the last, in which it was gone or other; `null` while a branch or tag ends with the last.
+    /// The first commit without the match; `null` while the period reaches the head of a branch or tag.
     pub ended_by: Option<CommitId>,
-    /// Whether one of them is a branch's head.
+    /// Whether one of them is the head of a branch.
     pub at_head: bool,
-    /// As the last has it.
+    /// As in the last commit.
     pub digest: Digest,
-    /// Its length.
+    /// Its size in bytes.
     pub size_bytes: u64,
 }
 
@@ -72,11 +72,11 @@ impl From<Found> for FoundView {
     }
 }
 
-/// What is looked for.
+/// What to search for.
 #[derive(Debug, Clone)]
 pub struct Sought {
     what: Vec<What>,
-    /// The sort of the id whose files are looked for, when it has more than are looked for; with how many these are.
+    /// The kind of id and the limit of searched files, if the id has more files.
     pub cut: Option<(&'static str, usize)>,
 }
 
@@ -87,7 +87,7 @@ impl Sought {
     }
 }
 
-/// What a word means: an id, as short as it is printed, else a SHA-256; anything else is a glob, at any depth unless it has a `/`.
+/// Resolves a word: an id of at least the printed length, or a SHA-256; anything else is a glob, at any depth without `/`.
 pub fn sought(store: &Store, word: &str) -> Result<Sought> {
     let digits = word.trim_start_matches("sha256:");
     if let Some(found) = by_id(store, digits)? {
@@ -101,7 +101,7 @@ pub fn sought(store: &Store, word: &str) -> Result<Sought> {
     Ok(Sought { what: vec![What::Path(glob)], cut: None })
 }
 
-/// The SHA-256 of a content that is read here.
+/// Reads a content and returns its SHA-256.
 ///
 /// # Errors
 /// Those of the reader.
@@ -115,7 +115,7 @@ pub fn digest_of(mut content: impl Read) -> std::io::Result<Digest> {
     }
 }
 
-/// Where it is and was; `NotFound` when no commit has or had it. `word` is what it was called.
+/// Where it is and was; `NotFound` if no commit ever had it. `word` is its name in errors.
 pub fn find(store: &Store, sought: &Sought, word: &str) -> Result<Vec<FoundView>> {
     let mut found = Vec::new();
     for what in &sought.what {
@@ -133,7 +133,7 @@ fn nothing(sought: &Sought, word: &str) -> EngineError {
     EngineError::NotFound { what, hint }
 }
 
-/// The files of an id; `None` if it is not an id or has no files, so that it may be a name. An ambiguous id is an error.
+/// The files of an id; `None` if it is not an id or has no files: then it may be a name. An ambiguous id is an error.
 fn by_id(store: &Store, digits: &str) -> Result<Option<Sought>> {
     let Some(prefix) = digits.parse::<IdPrefix>().ok().filter(|_| digits.len() >= PRINTED) else { return Ok(None) };
     let named = match find_id(store, &prefix) {

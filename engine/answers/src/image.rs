@@ -1,4 +1,4 @@
-//! The images that the records of a store name, and where each is.
+//! The images in the records of a store, and where each is.
 
 use std::collections::BTreeMap;
 
@@ -17,20 +17,20 @@ pub use repos::documents::ImageStamp;
 /// Minimum number of hex digits of an image's digest.
 const DIGITS: usize = 4;
 
-/// An image on record.
+/// An image in the store's records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageView {
-    /// What it is, as recipes name it.
+    /// Its digest, as in recipes.
     pub digest: Digest,
-    /// As a spec named it.
+    /// Its reference in the spec.
     pub reference: String,
-    /// The id that the container engine gave it.
+    /// The container engine's id.
     pub id: String,
-    /// Digest under which the registry had it.
+    /// The digest it had in the registry.
     pub registry_digest: Option<String>,
     /// The versions of pipelines that use it: `detect v3`.
     pub used_by: Vec<String>,
-    /// Whether the container engine has it; `null` where none answers.
+    /// Whether the container engine has it; `null` if none answers.
     pub in_engine: Option<bool>,
     /// The archive in the store's folder.
     pub saved: Option<SavedView>,
@@ -56,7 +56,7 @@ impl From<&SavedImage> for SavedView {
 /// An image that versions of pipelines were pinned to.
 #[derive(Debug, Clone)]
 pub struct Recorded {
-    /// Which image it is.
+    /// The image.
     pub stamp: ImageStamp,
     /// The pipeline versions, as `detect v3`.
     pub used_by: Vec<String>,
@@ -64,7 +64,7 @@ pub struct Recorded {
     pub is_present: bool,
 }
 
-/// An image as programs see it; `in_engine` is what the container engine answered.
+/// Describes an image; `in_engine` is the container engine's answer.
 pub fn image_view(store: &Store, image: Recorded, in_engine: Option<bool>) -> Result<ImageView> {
     let Recorded { stamp, used_by, .. } = image;
     let saved = saved_images(store).find(&stamp.digest)?.as_ref().map(SavedView::from);
@@ -72,7 +72,7 @@ pub fn image_view(store: &Store, image: Recorded, in_engine: Option<bool>) -> Re
     Ok(ImageView { digest, reference, id, registry_digest, used_by, in_engine, saved })
 }
 
-/// Where saved images of a store are.
+/// The saved images of a store.
 pub fn saved_images(store: &Store) -> SavedImages {
     SavedImages::of(&store.folder())
 }

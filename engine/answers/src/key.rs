@@ -1,4 +1,4 @@
-//! The keys that commits of a store are signed with.
+//! The keys that sign a store's commits.
 
 use engine::Result;
 use repos::keys::PublicKey;
@@ -19,9 +19,9 @@ pub struct KeyView {
     pub verifier_key: String,
     /// Whether it is the one of this place.
     pub own: bool,
-    /// Since when the journal has it.
+    /// When it was added to the journal.
     pub since: Timestamp,
-    /// When another key replaced it.
+    /// When it was replaced by another key.
     pub replaced_at: Option<Timestamp>,
     /// The key that it replaced.
     pub previous: Option<Digest>,
@@ -29,7 +29,7 @@ pub struct KeyView {
     pub vouched: bool,
 }
 
-/// The key that signs here.
+/// The key that signs on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnKey {
     /// As PEM.
@@ -38,7 +38,7 @@ pub struct OwnKey {
     pub verifier_key: String,
 }
 
-/// All keys of a store's journal, the oldest first.
+/// All keys in a store's journal, oldest first.
 pub fn keys(store: &Store) -> Result<Vec<KeyView>> {
     let own = store.public_key()?.as_ref().map(PublicKey::fingerprint);
     let id = store.id()?;
@@ -60,7 +60,7 @@ pub fn keys(store: &Store) -> Result<Vec<KeyView>> {
     Ok(views.collect())
 }
 
-/// The key that signs here, if there is one.
+/// The key that signs on this machine, if there is one.
 pub fn own_key(store: &Store) -> Result<Option<OwnKey>> {
     let id = store.id()?;
     Ok(store.public_key()?.map(|key| OwnKey { pem: key.to_pem(), verifier_key: verifier_key(&id, &key) }))

@@ -3,37 +3,37 @@
 //!
 //! ```text
 //! words    numbers and words in texts that are part of answers
-//! sorted   objects whose fields stand in the order of the alphabet
-//! short    ids as people type them
-//! named    what words name: ids of every sort, versions of pipelines, jobs; and the files that they stand for
+//! sorted   objects with their fields in alphabetical order
+//! short    unique short forms of ids
+//! named    resolves words: all kinds of ids, versions of pipelines, jobs; and the files that they stand for
 //! file     files and directories: listed, read, copied
-//! commit   commits, those before them, and what vouches for them
-//! run      runs, and why they came about
+//! commit   commits, their history, signatures and certificates
+//! run      runs and their causes
 //! repo     repositories
-//! branch   branches, and how they moved
+//! branch   branches and their moves
 //! tag      tags
 //! datum    the datums of a job
-//! job      jobs: one in short, all about one
-//! pipeline pipelines: how far each is, what it is made of, its versions
-//! logs     what user code printed
-//! status   the store at a glance, and what needs a person
-//! setting  settings, and secrets by their names
-//! key      the keys that commits are signed with
-//! find     where a content, or a name, is and was
-//! object   one thing, whatever its sort: what a word names first, and what there is to say about it
-//! trace    where a file comes from, and what came of it
-//! image    the images on record, and where each is
-//! metrics  what files say in figures, beside the parameters that they came from
+//! job      jobs: in short, in full
+//! pipeline pipelines: their state, their parts, their versions
+//! logs     output of user code
+//! status   an overview of the store, and what needs the user
+//! setting  settings, and the names of secrets
+//! key      the keys that sign commits
+//! find     where a content or a name is and was
+//! object   anything that a word names, and its description
+//! trace    where a file comes from, and what was derived from it
+//! image    the images in the records, and where each is
+//! metrics  the figures in files, with the parameters that led to them
 //! explain  why something ran, or did not
 //! diff     what differs between two commits, and why
 //! preview  what would run
 //! trial    how the results of a trial compare with the current output
-//! proof    claims that others can check: statements, envelopes; executing claimed results again
+//! proof    claims that others can verify: statements, envelopes; reruns of claimed results
 //! ```
 //! Nothing here changes a store. Not here: what makes commits flow (`engine`), words and tables (`cli`).
 //!
 //! Parameters are plain data: a store, what an engine of this process does (`Live`), ids, filters, limits. So the command line, the
-//! server and the page call the same functions. `tests/schemas.rs` holds the JSON form of every type that programs see.
+//! server and the web page call the same functions. `tests/schemas.rs` holds the JSON schema of every type that programs see.
 
 pub mod branch;
 pub mod commit;

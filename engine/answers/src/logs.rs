@@ -1,4 +1,4 @@
-//! What user code printed: of jobs, of datums that have ended, of those at work.
+//! Output of user code: of jobs, of ended datums, of running ones.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,38 +18,38 @@ use crate::named::{find_job, find_jobs, is_pipelines, not_a_reference};
 
 pub use repos::documents::ResultDocument;
 
-/// Inputs of a datum that are named in its title.
+/// How many inputs of a datum its title names.
 const NAMED: usize = 8;
 
-/// What a try printed, or a piece of it.
+/// The output of a try, or a piece of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LogView {
     /// The datum.
     pub datum: DatumId,
-    /// Of a log that is followed: whether this is the last piece of its try.
+    /// Only for a log that is followed: whether this is the last piece of its try.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<bool>,
-    /// `null` as long as the try runs, and when the command gave none.
+    /// `null` while the try runs, and if there is no exit code.
     pub exit_code: Option<i32>,
-    /// `null` as long as the try runs.
+    /// `null` while the try runs.
     pub finished_at: Option<Timestamp>,
     /// The job.
     pub job: String,
-    /// The text; what is not UTF-8 is replaced.
+    /// The text; invalid UTF-8 is replaced.
     pub log: String,
-    /// Why the try failed, when the exit code does not say it.
+    /// Why the try failed, if the exit code does not say it.
     pub reason: Option<String>,
-    /// Of a log that is followed: bytes before this piece that are left out, since they came too quickly.
+    /// Only for a log that is followed: bytes left out before this piece, because output came too fast.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skipped_bytes: Option<u64>,
-    /// `null` as long as the try runs.
+    /// `null` while the try runs.
     pub started_at: Option<Timestamp>,
-    /// Which try, from 1.
+    /// The number of the try, from 1.
     #[serde(rename = "try")]
     pub try_number: usize,
 }
 
-/// What a try printed; without its end as long as it runs.
+/// The output of a try; without its end while it runs.
 pub fn log_view(datum: &DatumId, job: &str, try_number: usize, end: Option<&Try>, log: &[u8]) -> LogView {
     LogView {
         datum: *datum,
@@ -65,18 +65,18 @@ pub fn log_view(datum: &DatumId, job: &str, try_number: usize, end: Option<&Try>
     }
 }
 
-/// Whose output is asked for.
+/// Whose output is requested.
 #[derive(Debug)]
 pub enum Subject {
     /// All datums of jobs.
     Jobs(Vec<JobRow>),
-    /// A datum that has ended.
+    /// An ended datum.
     Result(Box<ResultDocument>),
-    /// A datum that is at work.
+    /// A running datum.
     AtWork(JobRow, Arc<Feed>, Arc<Printing>),
 }
 
-/// Whose output a word asks for. A pipeline's name wins over the id of a datum. `live` is the activity of this process.
+/// Resolves a word to datums. The name of a pipeline takes precedence over the id of a datum. `live` is the activity of this process.
 pub fn subject(store: &Store, live: Option<&Live>, target: &Target) -> Result<Subject> {
     match target {
         Target::File(reference) => of_datum(store, live, &DatumRef::Writer(reference.clone())),
@@ -85,7 +85,7 @@ pub fn subject(store: &Store, live: Option<&Live>, target: &Target) -> Result<Su
             Ok(job) if is_pipelines(store, &job)? => Ok(Subject::Jobs(find_jobs(store, &job)?)),
             job => match word.parse() {
                 Ok(datum) => of_datum(store, live, &datum),
-                // No id either, so it was meant as a pipeline: which is not there.
+                // Not an id either, so it was meant as a pipeline, which does not exist.
                 Err(error) => {
                     if let Ok(JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. }) = job {
                         store.pipeline(&name)?;
@@ -104,7 +104,7 @@ fn of_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<Subj
     }
 }
 
-/// The one datum at work that a reference names, if it names one.
+/// The running datum that a reference names, if exactly one matches.
 fn at_work(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<Option<Subject>> {
     let Some(live) = live else { return Ok(None) };
     let (only, id) = match datum {
@@ -124,23 +124,23 @@ fn at_work(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<Optio
     Ok(job.map(|job| Subject::AtWork(job, feed, printing)))
 }
 
-/// Which job it is to an engine of this process.
+/// The key of a job in an engine of this process.
 pub fn key_of(job: &JobRow) -> JobKey {
     JobKey { order: job.order, pipeline: job.pipeline.clone() }
 }
 
-/// A try of a datum that has ended, with what it printed.
+/// A try of an ended datum, with its output.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TryLog {
-    /// Which try, from 1.
+    /// The number of the try, from 1.
     pub number: usize,
-    /// How it went.
+    /// How it ended.
     pub end: Try,
-    /// What it printed.
+    /// Its output.
     pub bytes: bytes::Bytes,
 }
 
-/// What each try of a datum printed, read as it is asked for.
+/// The output of each try of a datum, read lazily.
 pub fn tries_of<'r>(store: &'r Store, result: &'r ResultDocument) -> impl Iterator<Item = Result<TryLog>> + 'r {
     result.tries.iter().enumerate().map(|(number, end)| {
         let log = end.log.map(|log| store.log_of(result, &log)).transpose()?.unwrap_or_default();
@@ -153,7 +153,7 @@ pub fn result_of(store: &Store, digest: &Digest) -> Result<ResultDocument> {
     Ok(store.document(digest)?)
 }
 
-/// The paths that a datum reads, in a line.
+/// The paths that a datum reads, on one line.
 pub fn title_of(store: &Store, datum: &DatumId) -> Result<String> {
     let paths = paths_of(store, datum)?;
     let more = if paths.len() > NAMED { " …" } else { "" };
@@ -161,32 +161,32 @@ pub fn title_of(store: &Store, datum: &DatumId) -> Result<String> {
     Ok(named.join(" ") + more)
 }
 
-/// What a datum of a job printed.
+/// The output of a job's datum.
 #[derive(Debug)]
 pub enum DatumLog {
-    /// It has ended: its title, and its result.
+    /// An ended datum: its title, and its result.
     Ended(String, Box<ResultDocument>),
-    /// It is at work: its title, and what it printed so far.
+    /// A running datum: its title, and its output so far.
     AtWork(String, Vec<Printed>),
 }
 
-/// Of which datums of a job the output is wanted.
+/// The datums of a job whose output is wanted.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
-    /// Only of those that failed.
+    /// Only failed datums.
     pub failed: bool,
-    /// Only of those that this job executed.
+    /// Only datums that this job executed.
     pub own: bool,
 }
 
-/// What the datums of a job printed: those that have ended, then those at work; each is read as it is asked for.
+/// The output of a job's datums: ended ones, then running ones; read lazily.
 pub fn logs_of_job<'s>(
     store: &'s Store,
     live: Option<&Live>,
     job: &JobRow,
     wanted: Wanted,
 ) -> Result<impl Iterator<Item = Result<DatumLog>> + use<'s>> {
-    // Before those that have ended, so that none is in neither.
+    // Read before the ended datums, so that none is missed in between.
     let known = live_job(live, job);
     let at_work = known.map(|known| known.feed.at_work()).unwrap_or_default();
     let mut results = results_of(store, live, job)?;
@@ -217,13 +217,13 @@ pub fn logs_of_job<'s>(
     }))
 }
 
-/// What a datum at work has printed so far.
+/// The output of a running datum so far.
 pub fn at_work_log(store: &Store, printing: &Printing) -> Result<DatumLog> {
     let title = title_of(store, &printing.datum())?;
     Ok(DatumLog::AtWork(title, printing.so_far(store)?))
 }
 
-/// The job that a result is of.
+/// The job of a result.
 pub fn job_of(result: &ResultDocument) -> String {
     job_id(&result.pipeline, &result.run)
 }

@@ -77,15 +77,15 @@ pub struct PreviewDatum {
     pub why: String,
 }
 
-/// What would become of a datum, with the job that it is of.
+/// What would happen to a datum, with its job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewLine {
     /// The job's pipeline.
     pub pipeline: PipelineName,
-    /// Its run; absent for one that is not pending.
+    /// Its run; absent if it is not pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub in_run: Option<RunId>,
-    /// Whether the job waits for an earlier one, which may do what is said of this one.
+    /// Whether the job waits for an earlier one, which may already execute this datum.
     pub at_most: bool,
     /// The datum.
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! Repositories, with what is at their heads.
+//! Repositories, with the files at their heads.
 
 use engine::Result;
 use repos::documents::Commit;
@@ -21,13 +21,13 @@ pub struct RepoView {
     pub kind: RepoKind,
     /// Its branches.
     pub branches: Vec<BranchName>,
-    /// The default branch's commit.
+    /// The head of the default branch.
     pub head: Option<CommitId>,
-    /// Files of that commit.
+    /// Files of the head.
     pub files: u64,
     /// Their bytes.
     pub size_bytes: u64,
-    /// That commit, and its id as people type it.
+    /// The head, and a unique short form of its id.
     #[serde(skip)]
     pub last: Option<(String, Commit)>,
 }
@@ -37,7 +37,7 @@ pub fn repo_view(store: &Store, name: &RepoName) -> Result<RepoView> {
     view(store, name.clone(), &store.repo(name)?)
 }
 
-/// All repositories whose kind is wanted, by name, read as they are asked for.
+/// All repositories of the wanted kinds, by name, read lazily.
 pub fn repos<'s>(
     store: &'s Store,
     is_wanted: impl Fn(RepoKind) -> bool + 's,
@@ -68,19 +68,19 @@ fn view(store: &Store, name: RepoName, row: &RepoRow) -> Result<RepoView> {
     Ok(view)
 }
 
-/// What a repository has.
+/// The size of a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct RepoSize {
     pub branches: u64,
     pub tags: u64,
-    /// Files at the heads of its branches, counted once a branch.
+    /// Files at the heads of its branches, summed over branches.
     pub files: u64,
     /// Their bytes.
     pub size_bytes: u64,
 }
 
-/// What a repository has, at the heads of its branches.
+/// The size of a repository, at the heads of its branches.
 pub fn repo_size(store: &Store, repo: &RepoName) -> Result<RepoSize> {
     let (branches, tags) = (store.branches(repo)?, store.tags(repo)?);
     let mut size = RepoSize { branches: branches.len() as u64, tags: tags.len() as u64, files: 0, size_bytes: 0 };

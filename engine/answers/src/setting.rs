@@ -1,4 +1,4 @@
-//! The settings of a store, and secrets by their names.
+//! The settings of a store, and the names of its secrets.
 
 use engine::{Graph, Pipeline, Result, secrets};
 use repos::Store;
@@ -8,12 +8,12 @@ use specs::{PipelineName, SecretKey, SecretName};
 
 pub use repos::settings::{ALL, AnySetting, EXECUTOR, JOBS, NoSetting, Source, named};
 
-/// A setting as it is.
+/// A setting with its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct SettingView {
     /// Its name.
     pub key: &'static str,
-    /// Its value; `null` where there is none.
+    /// Its value; `null` without one.
     pub value: Option<String>,
     /// Where the value comes from.
     pub source: Source,
@@ -25,7 +25,7 @@ pub fn setting_view(store: &Store, setting: &'static AnySetting) -> Result<Setti
     Ok(SettingView { key: setting.name, value: Some(text).filter(|text| !text.is_empty()), source })
 }
 
-/// All settings of a store, read as they are asked for.
+/// All settings of a store, read lazily.
 pub fn settings(store: &Store) -> impl Iterator<Item = Result<SettingView>> {
     ALL.iter().map(|setting| setting_view(store, setting))
 }

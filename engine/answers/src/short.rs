@@ -1,16 +1,16 @@
-//! Ids as people type them: as short as they stay unique.
+//! Unique short forms of ids.
 
 use repos::{RepoError, Store};
 use specs::{CommitId, RunId};
 
-/// Hex digits of an id that people see at least.
+/// Minimum number of hex digits of a displayed id.
 pub const DIGITS: usize = 8;
 
 /// Shortens ids to prefixes that are unique in a store.
 pub trait ShortIds {
-    /// A prefix of at least eight digits that fits no other commit and no run.
+    /// A prefix of at least eight digits that matches no other commit and no run.
     fn short_commit(&self, id: &CommitId) -> Result<String, RepoError>;
-    /// A prefix of at least eight digits that fits no other run and no commit.
+    /// A prefix of at least eight digits that matches no other run and no commit.
     fn short_run(&self, id: &RunId) -> Result<String, RepoError>;
 }
 

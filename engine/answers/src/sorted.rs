@@ -1,4 +1,4 @@
-//! Objects whose fields stand in the order of the alphabet, as programs have always got them.
+//! Objects with their fields in alphabetical order, for compatibility with existing programs.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// An answer that is written with its fields in the order of the alphabet, at every depth.
+/// An answer that is serialized with its fields in alphabetical order, at every depth.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(transparent)]
 pub struct Sorted<T>(pub T);

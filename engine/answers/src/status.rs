@@ -1,4 +1,4 @@
-//! The store at a glance, and what needs a person.
+//! An overview of the store, and what needs the user.
 
 use std::path::{Path, PathBuf};
 
@@ -18,26 +18,26 @@ use crate::repo::{RepoKind, RepoView, repos};
 use crate::words::shell_word;
 use specs::words::plural;
 
-/// The store at a glance.
+/// An overview of the store.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct StatusView {
     /// The folder that holds the store.
     pub store: PathBuf,
     /// The setting `executor`.
     pub executor: String,
-    /// Whether a process is at work that runs pipelines.
+    /// Whether an engine is running.
     pub running: bool,
-    /// Bytes of all files of the store's folder.
+    /// Bytes of all files in the store's folder.
     pub size_bytes: u64,
-    /// Bytes that its disk has left.
+    /// Free bytes on its disk.
     pub free_bytes: u64,
     /// The repositories.
     pub repos: Vec<RepoView>,
-    /// The pipelines, each after those that it reads from.
+    /// The pipelines, upstream first.
     pub pipelines: Vec<PipelineLine>,
-    /// What needs an action by a person.
+    /// What needs an action by the user.
     pub needs_you: Vec<Need>,
-    /// Specs and code on this machine that are not what was applied.
+    /// Specs and code on this machine that differ from what was applied.
     pub differs_on_disk: Vec<Drift>,
 }
 
@@ -48,27 +48,27 @@ impl StatusView {
     }
 }
 
-/// Something that needs an action by a person.
+/// Something that needs an action by the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
     /// The pipeline.
     pub pipeline: PipelineName,
     /// What is wrong.
     pub what: String,
-    /// What to do, in this order.
+    /// The commands to run, in this order.
     pub commands: Vec<String>,
 }
 
-/// Which part of the status is wanted.
+/// Which parts of the status are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Also the outputs of pipelines among the repositories.
+    /// Whether repositories include outputs of pipelines.
     pub all_repos: bool,
-    /// Files in commands are written as seen from this folder.
+    /// Paths in commands are relative to this folder.
     pub folder: &'a Path,
 }
 
-/// The store at a glance. `live` is the activity of this process, if an engine lives here.
+/// An overview of the store. `live` is the activity of this process, if an engine runs in it.
 pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<StatusView> {
     let pipelines = pipelines(store, live)?;
     let repos = repos(store, |kind| wanted.all_repos || kind != RepoKind::Output)?.collect::<Result<_>>()?;
@@ -88,7 +88,7 @@ pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<
     })
 }
 
-/// The specs on disk are to be applied, or restored.
+/// The specs on disk differ: apply them, or restore them.
 fn apply_need(folder: &Path, drift: &Drift) -> Need {
     let file = drift.file.strip_prefix(folder).unwrap_or(&drift.file).display().to_string();
     let word = shell_word(&file);
@@ -103,13 +103,13 @@ fn apply_need(folder: &Path, drift: &Drift) -> Need {
     Need { pipeline: drift.pipeline.clone(), what, commands }
 }
 
-/// What a pipeline needs from people; nothing if it is current or progresses without them.
+/// What a pipeline needs from the user; nothing if it is current or progresses on its own.
 fn need(line: &PipelineLine) -> Option<Need> {
     let (view, newest) = (&line.pipeline, line.newest.as_ref());
     let name = &view.name;
     let why = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let job = newest.map_or(name.as_str(), |job| job.short.as_str());
-    // While it runs.
+    // Only while it runs.
     let failed = newest.filter(|job| job.finished_at.is_none()).map_or(0, |job| job.datums_failed);
     let (what, commands) = match view.state {
         PipelineState::Running if failed > 0 => {
@@ -117,9 +117,9 @@ fn need(line: &PipelineLine) -> Option<Need> {
             (format!("running; {failed} failed so far"), vec![format!("pv logs {job} --failed")])
         }
         PipelineState::Current | PipelineState::Running => return None,
-        // Somebody has to look at the pipeline above it.
+        // The upstream pipeline is the one that needs attention.
         PipelineState::Failed if newest.is_some_and(|job| job.state == JobState::Unrunnable) => return None,
-        // One that waits for another pipeline continues when that one does.
+        // It waits for another pipeline, and continues when that one does.
         PipelineState::Pending if view.waits_for != Some(WaitsFor::Engine) => return None,
         PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
         PipelineState::Failed => {
@@ -130,7 +130,7 @@ fn need(line: &PipelineLine) -> Option<Need> {
     Some(Need { pipeline: name.clone(), what, commands })
 }
 
-/// Bytes of all files below a folder; what cannot be read counts as nothing.
+/// Bytes of all files below a folder; unreadable ones count as zero.
 fn bytes_below(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let bytes = |entry: std::fs::DirEntry| match entry.metadata() {

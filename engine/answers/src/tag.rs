@@ -20,11 +20,11 @@ pub struct TagView {
     pub name: String,
     /// The commit that it names.
     pub commit: CommitId,
-    /// Why it was made.
+    /// The message of the tag.
     pub message: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
-    /// The commit's id as people type it.
+    /// A unique short form of the commit's id.
     #[serde(skip)]
     pub short: String,
 }
@@ -44,7 +44,7 @@ pub fn tags(store: &Store, repo: &RepoName) -> Result<Vec<TagView>> {
     store.tags(repo)?.iter().map(|(name, row)| view(store, repo, name.as_str(), row)).collect()
 }
 
-/// The tags of a repository, or of all, the newest first.
+/// The tags of a repository, or of all, newest first.
 pub fn newest_tags(store: &Store, repo: Option<&RepoName>) -> Result<Vec<TagView>> {
     let repos = match repo {
         Some(repo) => {

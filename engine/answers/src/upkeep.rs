@@ -1,4 +1,4 @@
-//! What checking a store found, and what collecting its garbage freed, as programs see it.
+//! The results of checking a store, and of garbage collection.
 
 use std::cmp::Reverse;
 
@@ -15,7 +15,7 @@ use crate::short::ShortIds;
 
 pub use repos::gc::{Plan, Selection};
 
-/// What was looked at, what is wrong, and what was done about it.
+/// What was checked, what is wrong, and what was done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they count")]
 pub struct ReportView {
@@ -29,15 +29,15 @@ pub struct ReportView {
     pub results: u64,
     pub files: u64,
     pub problems: Vec<ProblemView>,
-    /// What is worth knowing and does no harm.
+    /// Harmless observations.
     pub notes: Vec<String>,
     pub repaired: Vec<DoneView>,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ProblemView {
-    /// What it is wrong with.
+    /// What is affected.
     pub what: String,
     /// The kind of the object, if it is one.
     pub kind: Option<&'static str>,
@@ -45,7 +45,7 @@ pub struct ProblemView {
     pub digest: Option<Digest>,
     /// What is wrong.
     pub why: String,
-    /// The first of those that need it.
+    /// The first objects that need it.
     pub needed_by: Vec<String>,
     /// How many more need it.
     pub needed_by_more: u64,
@@ -54,15 +54,15 @@ pub struct ProblemView {
 /// What was done about a problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DoneView {
-    /// What it was wrong with.
+    /// What was affected.
     pub what: String,
     /// What was done, or why nothing could be.
     pub how: String,
-    /// Whether it is whole again.
+    /// Whether it is intact again.
     pub healed: bool,
 }
 
-/// What a check found, and what a repair did.
+/// The result of a check, and of a repair.
 pub fn report_view(report: &Report, done: &[Done]) -> ReportView {
     let counts = &report.counts;
     ReportView {
@@ -99,25 +99,25 @@ fn problem_view(problem: &Problem) -> ProblemView {
 /// What a collection did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GcView {
-    /// Whether nothing was done.
+    /// Whether nothing was changed.
     pub dry_run: bool,
-    /// What was freed.
+    /// The freed bytes.
     pub freed_bytes: u64,
     /// Garbage in large packs that are not worth copying yet.
     pub left_bytes: u64,
-    /// Objects that were removed.
+    /// The number of removed objects.
     pub objects: u64,
-    /// Packs that were removed.
+    /// The number of removed packs.
     pub packs_removed: u64,
-    /// Packs that hold what was worth keeping of those.
+    /// Packs written with the live objects of removed ones.
     pub packs_written: u64,
-    /// Commits that lost their files.
+    /// Commits whose files were dropped.
     pub commits_pruned: usize,
     /// What was removed, by reason.
     pub gone: Vec<GoneView>,
     /// The largest files that are kept.
     pub largest: Vec<KeptView>,
-    /// What is kept by one branch or tag alone.
+    /// What is kept by only one branch or tag.
     pub only: Vec<HolderView>,
 }
 
@@ -138,16 +138,16 @@ pub struct KeptView {
     pub commit: String,
     /// Its path.
     pub path: String,
-    /// Its length.
+    /// Its size in bytes.
     pub size_bytes: u64,
     /// What keeps it.
     pub held_by: String,
 }
 
-/// A branch or tag that alone keeps something.
+/// A branch or tag that is the only one to keep something.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HolderView {
-    /// Which one.
+    /// The branch or tag.
     pub held_by: String,
     /// What would be freed without it.
     pub size_bytes: u64,
@@ -184,20 +184,20 @@ pub fn gc_view(collected: &Collected, dry_run: bool) -> GcView {
     }
 }
 
-/// A commit that gives up its files.
+/// A commit whose files are dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PrunedView {
     /// Its repository.
     pub repo: RepoName,
     /// Its id.
     pub id: CommitId,
-    /// The id again, under the name that it has in every other object.
+    /// The id again, under the name that other JSON objects use.
     pub commit: CommitId,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Its message.
     pub message: String,
-    /// Its id as people type it.
+    /// A unique short form of its id.
     #[serde(skip)]
     pub short: String,
 }
@@ -205,15 +205,15 @@ pub struct PrunedView {
 /// What a prune did, or would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PruneView {
-    /// Whether it was done.
+    /// Whether it was done, not only planned.
     pub pruned: bool,
-    /// The commits, the newest first.
+    /// The commits, newest first.
     pub commits: Vec<PrunedView>,
-    /// What the next `pv gc` frees of it.
+    /// The bytes that the next `pv gc` frees.
     pub size_bytes: u64,
 }
 
-/// The commits that a plan prunes, the newest first.
+/// The commits that a plan prunes, newest first.
 pub fn pruned_commits(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
     let mut views = Vec::new();
     for id in plan.commits.keys() {
@@ -225,7 +225,7 @@ pub fn pruned_commits(store: &Store, plan: &Plan) -> Result<Vec<PrunedView>> {
     Ok(views)
 }
 
-/// What the next collection frees because of a plan. `tell` hears how far it is.
+/// The bytes that the next collection frees because of a plan. `tell` is called with the progress.
 pub fn freed_by(store: &Store, plan: &Plan, tell: &(dyn Fn(&str, u64, u64) + Sync)) -> Result<u64> {
     let account = gc::account_of(store, plan, tell)?;
     let pruned = account.gone.iter().filter(|((reason, _), _)| *reason == Reason::Pruned);

@@ -1,7 +1,7 @@
-//! The JSON form of every answer, as a schema: a program that reads `--json`, the HTTP API or the page relies on it.
+//! The JSON schema of every answer: programs that read `--json`, the HTTP API or the web page rely on it.
 //!
-//! Each file in `schemas/` has the types of one module, and what they are made of. `PV_SCHEMAS=write` writes them anew: a change that is
-//! not an addition breaks readers.
+//! Each file in `schemas/` has the types of one module, and the types that they contain. `PV_SCHEMAS=write` writes them again: any change
+//! other than an addition breaks readers.
 
 #![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 
@@ -32,7 +32,7 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// Every answer, by module. A type that is missing here is found by its source.
+/// Every answer, by module. A missing type is detected in the source.
 fn all() -> Vec<Module> {
     vec![
         types!(file: DirectoryView, FileView, GetView, ListedView),
@@ -62,7 +62,7 @@ fn all() -> Vec<Module> {
     ]
 }
 
-/// The words about types come from their documentation, which may be said better at any time; the form may not change with them.
+/// Removes descriptions: they come from the documentation, which may change at any time; the schema may not change with them.
 fn without_words(schema: &mut Schema) {
     let drop = |schema: &mut Schema| {
         schema.remove("description");
@@ -71,7 +71,7 @@ fn without_words(schema: &mut Schema) {
     RecursiveTransform(drop).transform(schema);
 }
 
-/// The schemas of a module in one document: those of its types, and below them all that they are made of.
+/// The schemas of a module in one document: those of its types, and the types that they contain.
 fn document(types: fn(&mut SchemaGenerator) -> Types) -> Value {
     let mut generator = SchemaSettings::draft2020_12().for_serialize().into_generator();
     let answers: Map<String, Value> = types(&mut generator)

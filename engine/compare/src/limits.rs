@@ -33,7 +33,7 @@ pub struct Limits {
     pub frame_pixels: u64,
     /// Bytes in the header of a tensor file.
     pub header_bytes: u64,
-    /// Tensors of a file.
+    /// Maximum number of tensors.
     pub tensors: usize,
     /// Bytes in a tensor file after decompression.
     pub inflated_bytes: u64,

@@ -1,9 +1,9 @@
-//! Work that blocks (the store reads, writes and syncs files) inside async tasks.
+//! Blocking work (the store reads, writes and syncs files) in async tasks.
 
 use tokio::runtime::{Handle, RuntimeFlavor};
 
-/// Does work that blocks without holding up other tasks. On a runtime of one thread, where tests have virtual time, there is nothing to move
-/// the other tasks to, so it just does it.
+/// Does blocking work without blocking other tasks. A runtime of one thread, as in tests with virtual time, cannot move other tasks to
+/// another thread, so there it simply runs the work.
 pub fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::CurrentThread => work(),

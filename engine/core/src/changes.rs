@@ -160,8 +160,8 @@ pub fn user_commit(
     }
 }
 
-/// The head of a branch that is to get a commit: of a user's repository, no tag, and there unless it is the default branch. A branch that
-/// a trigger moves is refused too.
+/// The head of a branch that may get a commit: in a user's repository, not a tag, and existing unless it is the default branch. Refuses a
+/// branch that a trigger moves.
 pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     let head = branch_to_commit_to(store, repo, branch)?;
     if branch.as_str().contains("-trigger-") {
@@ -170,7 +170,7 @@ pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) ->
     Ok(head)
 }
 
-/// The same by names alone, for a look before any work is done.
+/// The same checks, except for triggers, by name alone: for an early check before any work.
 pub(crate) fn branch_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     ensure_not_output(store, repo)?;
     if store.find_tag(repo, branch.as_str())?.is_some() {
@@ -231,7 +231,7 @@ pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     })
 }
 
-/// Where a new branch of a repository begins if nobody says where: at the head of the default branch, or empty.
+/// Where a new branch starts by default: at the head of the default branch, or empty.
 pub fn default_head(store: &Store, repo: &RepoName) -> Result<Option<CommitId>> {
     Ok(store.find_branch(repo, &store.default_branch()?)?.and_then(|row| row.commit))
 }
@@ -337,7 +337,7 @@ pub fn delete_branch(store: &Store, repo: &RepoName, branch: &BranchName) -> Res
     })
 }
 
-/// Makes a tag: a name that never moves. `Usage` for a commit of another repository.
+/// Creates a tag: a name that never moves. `Usage` for a commit of another repository.
 pub fn create_tag(
     store: &Store,
     repo: &RepoName,

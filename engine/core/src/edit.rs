@@ -1,7 +1,7 @@
-//! Edits of files that are stored already: remove, move, copy, revert. No content is read or moved.
+//! Edits of stored files: remove, move, copy, revert. No content is read or moved.
 //!
-//! Each begins with a function that finds all that the caller named and refuses what cannot be meant; [`Edit::commit`] then does it, on
-//! the head that the branch has by then.
+//! Each edit begins with a constructor that resolves all names and refuses invalid requests; [`Edit::commit`] then applies it to the
+//! branch's current head.
 
 use repos::files::{self, Edits};
 use repos::store::Resolved;
@@ -14,7 +14,7 @@ use crate::error::{EngineError, Result};
 use crate::run::Actor;
 use crate::target::{CommitOutcome, TargetBranch};
 
-/// A change of a branch's files, with all names found.
+/// A change of a branch's files, with all names resolved.
 #[derive(Debug, Clone)]
 pub struct Edit {
     target: TargetBranch,
@@ -32,8 +32,7 @@ enum Action {
 }
 
 impl Edit {
-    /// Removes files of one branch, and with `recursive` directories; with `matching` all files below these paths whose whole path it
-    /// matches.
+    /// Removes files of one branch, and with `recursive` directories; with `matching` all files below these paths whose whole path matches.
     pub fn remove(store: &Store, files: &[Reference], recursive: bool, matching: Option<Glob>) -> Result<Self> {
         let [first, others @ ..] = files else {
             return Err(EngineError::usage("nothing to remove", "pv rm REF:/PATH"));
@@ -66,7 +65,7 @@ impl Edit {
         Ok(Self { target: TargetBranch::of(store, to)?, action: Action::Move { from: path, to: new_path } })
     }
 
-    /// Copies a file or directory of any commit to a branch; with `matching` all below it whose whole path it matches.
+    /// Copies a file or directory of any commit to a branch; with `matching` all files below it whose whole path matches.
     pub fn copy(store: &Store, from: &Reference, to: &Reference, matching: Option<Glob>) -> Result<Self> {
         let target = TargetBranch::of(store, to)?;
         let action = if let Some(glob) = matching {
@@ -80,7 +79,7 @@ impl Edit {
         Ok(Self { target, action })
     }
 
-    /// Undoes a commit: on the branch that is named, else on the one on which it was made.
+    /// Undoes a commit on the named branch, else on the branch on which it was made.
     pub fn revert(store: &Store, commit: &Reference) -> Result<Self> {
         if let Reference { repo, path: Some(path), .. } = commit {
             let branch = store.default_branch()?;
@@ -98,7 +97,7 @@ impl Edit {
         Ok(Self { target: TargetBranch::of(store, &on)?, action: Action::Revert(Box::new(found)) })
     }
 
-    /// Does it, as one commit. A revert without a message gets one that names the commit.
+    /// Applies the edit as one commit. A revert without a message gets one that names the commit.
     pub fn commit(&self, store: &Store, by: &Actor, message: &str) -> Result<CommitOutcome> {
         let target = &self.target;
         let message = match &self.action {
@@ -136,7 +135,7 @@ fn is_same_branch(one: &Reference, other: &Reference) -> bool {
     (&one.repo, &one.revision) == (&other.repo, &other.revision)
 }
 
-/// The path of a reference that must have one.
+/// The path of a reference, which must have one.
 pub(crate) fn path_of(reference: &Reference) -> Result<FilePath> {
     let none = || EngineError::usage(format!("`{reference}` has no path"), format!("write {reference}:/PATH"));
     reference.path.clone().ok_or_else(none)

@@ -46,7 +46,7 @@ pub enum EngineError {
     NoSpace { free: u64, least: u64 },
     #[error("cannot {doing}")]
     Io { doing: String, source: std::io::Error },
-    /// An error, with a nearer thing to try than its own.
+    /// An error with a more specific hint than its own.
     #[error("{error}")]
     Hinted { error: Box<Self>, hint: String },
     #[error("a part of the engine stopped unexpectedly: {0}")]
@@ -129,17 +129,17 @@ impl EngineError {
 }
 
 impl EngineError {
-    /// The same with another hint.
+    /// The same error with another hint.
     pub(crate) fn hinted(self, hint: String) -> Self {
         Self::Hinted { error: Box::new(self), hint }
     }
 
-    /// Wrong usage, with what to do instead.
+    /// A usage error, with what to do instead.
     pub(crate) fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Usage { what: what.into(), hint: Some(hint.into()) }
     }
 
-    /// What a reader of `what` said: an error of the store that comes back through it, or one of the operating system.
+    /// An error while reading `what`: an error of the store that a reader passed through, or one of the operating system.
     pub(crate) fn of_reading(what: &str, error: std::io::Error) -> Self {
         match error.downcast::<RepoError>() {
             Ok(error) => error.into(),

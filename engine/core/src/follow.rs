@@ -1,7 +1,7 @@
-//! Following a job: what it printed in this engine, then what it prints, until it has ended.
+//! Follows a job: its output in this engine so far, then new output, until it has ended.
 //!
-//! Nothing here waits. A follower looks, and is told whether there was something new; how long it pauses between two looks, and what it
-//! does meanwhile, is its own affair. A job may wait for others before it begins, and may be ended from outside before it began.
+//! Nothing here waits. A follower polls, and learns whether there was something new; the pause between two polls is the caller's choice. A
+//! job may wait for others before it starts, and may be ended from outside before it started.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::live::JobKey;
 use crate::phase::Phase;
 use crate::scheduler::Engine;
 
-/// Looks without anything new after which the job itself is looked at in the store.
+/// Polls without news after which the store is asked whether the job has ended.
 const PATIENCE: u32 = 10;
 
-/// Where a job is.
+/// The state of a job in an engine.
 #[derive(Debug)]
 pub enum Whereabouts {
-    /// The engine has not looked at it yet.
+    /// The engine has not examined it yet.
     NotYet,
     /// It runs here.
     Running(Arc<Feed>),
@@ -27,7 +27,7 @@ pub enum Whereabouts {
     Ended,
 }
 
-/// Where a job is in this engine; `NotRunning` when it has not ended, and the engine will not run it.
+/// The state of a job in this engine; `NotRunning` if it has not ended and the engine will not run it.
 pub fn whereabouts(engine: &Engine, job: &JobRow) -> Result<Whereabouts> {
     let has_ended = engine.phase() == Phase::Ended;
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
@@ -41,46 +41,46 @@ pub fn whereabouts(engine: &Engine, job: &JobRow) -> Result<Whereabouts> {
     }
 }
 
-/// That nothing runs a job.
+/// The error that nothing runs a job.
 pub fn not_running(job: &JobRow) -> EngineError {
     EngineError::NotRunning { job: format!("{}@{}", job.pipeline, job.run.short(8)) }
 }
 
-/// What a look at a job that is followed gave.
+/// The result of polling a followed job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// Something new was told.
+    /// There was something new.
     News,
-    /// Nothing was new; `for_long`: so it was in several looks before, and what has begun may be shown as far as it is there.
+    /// Nothing was new; `for_long`: this was so in several polls, so incomplete output may be shown.
     Nothing {
-        /// Whether this look is the one that makes it long.
+        /// Whether this poll is the one that makes it long.
         for_long: bool,
     },
     /// Nothing more will come.
     Over,
 }
 
-/// A job that is followed.
+/// State of following a job.
 #[derive(Debug)]
 pub struct Following<'a> {
     engine: &'a Engine,
     job: &'a JobRow,
     feed: Arc<Feed>,
     follower: Follower,
-    /// Looks since something was new.
+    /// Polls since the last news.
     idle: u32,
 }
 
 impl<'a> Following<'a> {
-    /// From the job's start in this engine on.
+    /// Follows from the job's start in this engine.
     pub fn new(engine: &'a Engine, job: &'a JobRow, feed: Arc<Feed>) -> Self {
         let follower = feed.follow();
         Self { engine, job, feed, follower, idle: 0 }
     }
 
-    /// Tells `hear` what is new.
+    /// Calls `hear` with everything new.
     pub fn look<E: From<EngineError>>(&mut self, mut hear: impl FnMut(Heard) -> Result<(), E>) -> Result<Look, E> {
-        // What was printed before this is seen by the look after it.
+        // Checked before polling, so that the poll still sees all earlier output.
         let is_over = self.engine.phase() == Phase::Ended || self.is_ended_from_outside()?;
         let mut is_new = false;
         let looked = self.follower.look(self.engine.store(), |heard| {
@@ -99,7 +99,7 @@ impl<'a> Following<'a> {
         })
     }
 
-    /// Whether the job has ended; `NotRunning` if it has not.
+    /// Checks that the job has ended, else `NotRunning`.
     pub fn ensure_ended(&self) -> Result<()> {
         if is_sealed(self.engine.store(), self.job)? { Ok(()) } else { Err(not_running(self.job)) }
     }
@@ -110,7 +110,7 @@ impl<'a> Following<'a> {
     }
 }
 
-/// Why a look stops early.
+/// Why a poll stops early.
 enum Stop<E> {
     Heard(E),
     Store(repos::RepoError),

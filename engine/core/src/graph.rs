@@ -174,7 +174,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The pipelines of a store in their newest versions. They are read once after each change of pipelines.
+    /// The newest versions of a store's pipelines. Read once after each change of pipelines.
     pub fn load(store: &Store) -> Result<Arc<Self>> {
         store.of_pipelines(|number| Self::read(store, number))
     }

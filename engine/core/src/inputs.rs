@@ -23,16 +23,16 @@ use crate::error::Result;
 use crate::graph::{BranchOf, Pipeline};
 use crate::recipe::Leaf;
 
-/// What a job waits for before it starts, or before its next datum begins.
+/// What a job waits for before it starts, or before its next datum starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitsFor {
     /// A job of the same pipeline in an earlier run.
     EarlierRun,
-    /// A job of a pipeline that it reads from.
+    /// A job of an upstream pipeline.
     Pipeline(PipelineName),
     /// Space on the disk.
     Disk,
-    /// An engine: nothing else is missing.
+    /// Only an engine to run it.
     Engine,
 }
 

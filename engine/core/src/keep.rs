@@ -12,7 +12,7 @@ use crate::error::{EngineError, Result};
 use crate::graph::Graph;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 
-/// Commits that are to give up their files.
+/// Commits whose files are to be dropped.
 #[derive(Debug, Clone)]
 pub struct Prune {
     repo: RepoName,
@@ -22,9 +22,9 @@ pub struct Prune {
 }
 
 impl Prune {
-    /// The commits of a repository or of one of its branches, but for heads, which keep their files anyway.
+    /// The commits of a repository or of one of its branches, except heads, which always keep their files.
     ///
-    /// `Usage` for a path, or a revision that is not a branch; `NotFound` for what is not there.
+    /// `Usage` for a path, or a revision that is not a branch; `NotFound` for what does not exist.
     pub fn of(store: &Store, of: &Reference) -> Result<Self> {
         let (repo, selection) = (of.repo.clone(), Selection::AllBut(1));
         if of.path.is_some() {
@@ -41,18 +41,18 @@ impl Prune {
         Ok(Self { repo, branch: Some(branch), selection })
     }
 
-    /// Only these of them.
+    /// Restricts the commits to a selection.
     #[must_use]
     pub fn only(self, selection: Selection) -> Self {
         Self { selection, ..self }
     }
 
-    /// Which commits these are now.
+    /// The commits as of now.
     pub fn plan(&self, store: &Store) -> Result<Plan> {
         Ok(Plan::of_selection(store, &self.repo, self.branch.as_ref(), self.selection)?)
     }
 
-    /// Gives up the files of the commits. The plan is made again when one of them has become a head or got a tag.
+    /// Drops the files of the commits. The plan is made again if one of them became a head or was tagged.
     pub fn commit(&self, store: &Store, by: &Actor) -> Result<Plan> {
         retry_on_conflict(store, || {
             let plan = self.plan(store)?;

@@ -3,18 +3,18 @@
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! error       what can go wrong
-//! blocking    work that blocks, in async tasks
-//! run         what every change that can cause jobs begins with: who, why, its run
-//! graph       who reads what; which jobs a change causes
-//! schedule    when a schedule comes due
-//! triggers    branches that follow another one when their conditions hold
-//! changes     what people do to a store; each change that can cause jobs is one run
-//! target      the branch that a request commits to, and what the request did to it
-//! put         files and streams of the outside: read, stored, committed
-//! edit        files that are stored already: removed, moved, copied, reverted
+//! error       errors
+//! blocking    blocking work in async tasks
+//! run         the start of every change that can cause jobs: who, why, its run
+//! graph       which pipeline reads what; which jobs a change causes
+//! schedule    when a schedule is due
+//! triggers    branches that follow another branch when their conditions hold
+//! changes     what users do to a store; each change that can cause jobs is one run
+//! target      the branch that a request commits to, and the outcome
+//! put         local files and streams: read, stored, committed
+//! edit        stored files: removed, moved, copied, reverted
 //! transaction several of these as one
-//! keep        giving up commits: prune, delete
+//! keep        dropping commits: prune, delete
 //! time        ticks of cron inputs
 //! secrets     secrets for stages
 //! executors   which executor a store uses
@@ -22,16 +22,16 @@
 //! recipe      what one datum executes
 //! inputs      which commits a job reads
 //! plan        what a job has to do
-//! cache       results that can be taken in place of an execution
-//! feed        what jobs that run have done and printed so far
-//! live        what goes on
-//! slots       how many datums run at a time
-//! phase       how far the life of an engine has come
+//! cache       results that can replace an execution
+//! feed        what running jobs have done and printed so far
+//! live        current activity
+//! slots       how many datums run at the same time
+//! phase       the phases of an engine's life
 //! execution   one job, from its plan to its seal
 //! scheduler   which job runs when
-//! follow      what a job prints, until it has ended
+//! follow      the output of a job, until it has ended
 //! apply       from spec files to pipeline versions
-//! trial       other data, specs or code in place of the current, moving nothing
+//! trial       runs with other data, specs or code, without moving branches
 //! ```
 //! Not here: how anything is stored (`repos`), where user code runs (`sandbox`), answers to questions about a store (`answers`), arguments
 //! and printing (`cli`).

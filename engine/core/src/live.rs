@@ -118,7 +118,7 @@ pub struct LiveJob {
     pub run: RunId,
     /// Its state.
     pub state: LiveState,
-    /// What it waits for, when it does.
+    /// What it waits for, if it waits.
     pub waits_for: Option<WaitsFor>,
     /// When it entered that state.
     pub since: Timestamp,
@@ -276,7 +276,7 @@ impl Live {
         self.tell(EngineEvent::Changed(job.clone()));
     }
 
-    /// Running jobs wait for this, until they [continue](Self::release).
+    /// Marks running jobs as waiting, until they [continue](Self::release).
     pub(crate) fn hold(&self, waits_for: &WaitsFor, now: Timestamp) {
         self.shift(LiveState::Running, LiveState::Waiting, Some(waits_for), now);
     }

@@ -1,26 +1,26 @@
-//! The phases of an engine's life. A phase never goes back to an earlier one.
+//! The phases of an engine's life. A phase never returns to an earlier one.
 //!
-//! | phase | jobs start | datums begin | datums that run | the next phase comes |
+//! | phase | jobs start | datums start | running datums | the next phase begins |
 //! |---|---|---|---|---|
-//! | [`Running`](Phase::Running) | yes | yes, while the disk has room | run | when somebody asks, or nothing wanted is left |
+//! | [`Running`](Phase::Running) | yes | yes, while the disk has space | run | on request, or when no wanted job is left |
 //! | [`Draining`](Phase::Draining) | no | no | finish | when the last of them has finished |
-//! | [`Interrupted`](Phase::Interrupted) | no | no | are stopped; their jobs stay open | when no job is at work |
+//! | [`Interrupted`](Phase::Interrupted) | no | no | are stopped; their jobs stay open | when no job is running |
 //! | [`Ended`](Phase::Ended) | no | no | there are none | never |
 //!
-//! Not here: what each phase does (`scheduler`), and the slots that close with the first step out of `Running` (`slots`).
+//! Not here: what each phase does (`scheduler`), and the slots, which shut at the first step out of `Running` (`slots`).
 
 use tokio::sync::watch;
 
-/// How far the life of an engine has come.
+/// The phase of an engine's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// It starts jobs as they become ready.
     Running,
-    /// It starts nothing more; datums that run finish.
+    /// It starts nothing more; running datums finish.
     Draining,
     /// It starts nothing more and stops what runs.
     Interrupted,
-    /// Nothing runs any more, nor will.
+    /// Nothing runs any more.
     Ended,
 }
 
@@ -35,12 +35,12 @@ impl Default for Phases {
 }
 
 impl Phases {
-    /// The present phase.
+    /// The current phase.
     pub(crate) fn now(&self) -> Phase {
         *self.0.borrow()
     }
 
-    /// Goes on to a phase, unless it or a later one has come already.
+    /// Advances to a phase, unless it or a later one is reached already.
     pub(crate) fn advance(&self, to: Phase) {
         self.0.send_if_modified(|phase| {
             let is_later = to > *phase;
@@ -49,7 +49,7 @@ impl Phases {
         });
     }
 
-    /// Waits until a phase, or a later one, has come.
+    /// Waits until a phase, or a later one, is reached.
     pub(crate) async fn reached(&self, phase: Phase) {
         self.0.subscribe().wait_for(|now| *now >= phase).await.expect("the sender is in `self`");
     }

@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Which jobs to bring to their end.
 #[derive(Debug, Clone, Default)]
 pub enum Selection {
-    /// All.
+    /// Number of datums.
     #[default]
     All,
     /// Those of these pipelines, and what they depend on.
@@ -63,7 +63,7 @@ pub struct Engine {
     changed: Notify,
     /// What to bring to its end; others may add to it.
     wanted: Mutex<Vec<Selection>>,
-    /// Whether it runs what comes until it is asked to end.
+    /// Whether it runs new jobs as they come, until it is asked to end.
     lives_on: AtomicBool,
     phases: Phases,
     active: Mutex<HashMap<JobKey, watch::Sender<Option<Stop>>>>,
@@ -195,7 +195,7 @@ impl Engine {
         self.lives_on.load(Ordering::SeqCst)
     }
 
-    /// How far its life has come.
+    /// The current phase.
     pub fn phase(&self) -> Phase {
         self.phases.now()
     }
@@ -211,7 +211,7 @@ impl Engine {
         active.get(job).is_some_and(|stop| stop.send(Some(Stop::Killed(why.to_owned()))).is_ok())
     }
 
-    /// Starts nothing more and lets running datums finish; then everything ends as by [`Engine::interrupt`].
+    /// Starts nothing more and lets running datums finish; then ends as with [`Engine::interrupt`].
     pub fn drain(&self) {
         self.advance(Phase::Draining);
     }
@@ -222,12 +222,12 @@ impl Engine {
         self.advance(Phase::Interrupted);
     }
 
-    /// Tells everyone who waits for something here that nothing more will come, however the engine ended.
+    /// Notifies everyone who waits for this engine that nothing more will come, however the engine ended.
     pub fn end(&self) {
         self.advance(Phase::Ended);
     }
 
-    /// Goes on to a phase; what closes and stops in it does so at once.
+    /// Advances to a phase, with its immediate effects on slots and jobs.
     fn advance(&self, to: Phase) {
         self.phases.advance(to);
         self.slots.shut();
@@ -235,7 +235,7 @@ impl Engine {
         self.look_again();
     }
 
-    /// Once the engine is interrupted, stops all jobs that run here; in the store they stay open.
+    /// Once the engine is interrupted, stops all its running jobs; in the store they stay open.
     fn stop_interrupted(&self) {
         if self.phase() < Phase::Interrupted {
             return;
@@ -321,7 +321,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Starts what can start; how long to wait for what comes due next.
+    /// Starts the jobs that can start. Returns the time until the next one is due.
     fn start(&self, work: &mut Work) -> Result<Option<Duration>> {
         let mut next_due = None;
         if self.phase() == Phase::Running {
@@ -329,7 +329,7 @@ impl Engine {
             next_due = self.mind_time(work)?;
         }
         while self.phase() == Phase::Running && self.start_ready(&mut work.jobs)? {}
-        // Somebody may have interrupted the engine while jobs were started.
+        // The engine may have been interrupted while jobs were started.
         self.stop_interrupted();
         Ok(next_due)
     }

@@ -29,7 +29,7 @@ const FORMAT: u8 = 1;
 /// The values of a secret by their keys.
 pub type Values = BTreeMap<SecretKey, Vec<u8>>;
 
-/// Whether there is a secret of this name; `Conflict` if so, unless it may be replaced.
+/// Whether a secret of this name exists; `Conflict` if so, unless it may be replaced.
 pub fn ensure_can_keep(store: &Store, name: &SecretName, replace: bool) -> Result<bool> {
     let is_known = list(store)?.iter().any(|(known, _)| known == name);
     if is_known && !replace {
@@ -39,7 +39,7 @@ pub fn ensure_can_keep(store: &Store, name: &SecretName, replace: bool) -> Resul
     Ok(is_known)
 }
 
-/// The keys of values that logs will show, since no line of them is long enough to be masked.
+/// The keys of values that will be visible in logs, since no line of them is long enough to be masked.
 pub fn unmasked(values: &Values) -> impl Iterator<Item = &SecretKey> {
     let is_short =
         |value: &[u8]| value.split(|byte| *byte == b'\n').all(|line| line.trim_ascii().len() <= UNMASKED_BYTES);

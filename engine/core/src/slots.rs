@@ -1,7 +1,8 @@
 //! How many datums run at the same time, over all jobs: each needs a slot.
 //!
-//! Slots are given in the order of asking, and a worker asks once for each datum; so a job of many datums never keeps a job of few waiting
-//! longer than one round. While slots are held back none is given: datums that run finish, the others wait. Once they are shut, for good.
+//! Slots are granted in the order of requests, and a worker makes one request per datum, so a job with many datums never delays a job with
+//! few by more than one round. While slots are held none is granted: running datums finish, the others wait. Once shut, none is ever
+//! granted again.
 
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
@@ -11,7 +12,7 @@ enum Gate {
     Open,
     /// Not now: the disk is full.
     Held,
-    /// Never again: the engine comes to its end.
+    /// Never again: the engine is ending.
     Shut,
 }
 
@@ -37,24 +38,24 @@ impl DatumSlots {
         loop {
             gate.wait_for(|gate| *gate == Gate::Open).await.expect("the sender is in `self`");
             let slot = self.free.acquire().await.expect("it is never closed for good");
-            // The gate may have closed while this one waited.
+            // The gate may have closed while this request waited.
             if *gate.borrow() == Gate::Open {
                 return slot;
             }
         }
     }
 
-    /// Gives no slots until they are [released](Self::release); false when that was so before.
+    /// Grants no slots until they are [released](Self::release); false if they were held already.
     pub(crate) fn hold(&self) -> bool {
         self.turn(Gate::Open, Gate::Held)
     }
 
-    /// Gives slots that were held back; false when none were.
+    /// Grants held slots again; false if they were not held.
     pub(crate) fn release(&self) -> bool {
         self.turn(Gate::Held, Gate::Open)
     }
 
-    /// Gives no slots any more.
+    /// Grants no more slots.
     pub(crate) fn shut(&self) {
         self.gate.send_replace(Gate::Shut);
     }

@@ -1,4 +1,4 @@
-//! The branch that a request commits to, and what the request did to it.
+//! The branch that a request commits to, and the outcome of the request.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::changes::{self, Committed};
 use crate::error::{EngineError, Result};
 use crate::graph::BranchOf;
 
-/// A branch that can get commits, as far as can be said before the commit is made.
+/// A branch that can get commits, according to a check before the commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TargetBranch {
     /// The repository, which is a user's.
@@ -23,10 +23,10 @@ pub struct TargetBranch {
 }
 
 impl TargetBranch {
-    /// The branch that a reference names. Its path, if it has one, is not looked at.
+    /// The branch that a reference names. Ignores the reference's path.
     ///
-    /// `Usage` for what is not a branch, `NotFound` for a branch that would have to be created first, `Conflict` for one that only
-    /// pipelines or clocks commit to.
+    /// `Usage` for what is not a branch, `NotFound` for a branch that must be created first, `Conflict` for one that only pipelines or cron
+    /// inputs commit to.
     pub fn of(store: &Store, reference: &Reference) -> Result<Self> {
         let repo = reference.repo.clone();
         let branch = match &reference.revision {
@@ -40,7 +40,7 @@ impl TargetBranch {
         Ok(Self { named: Reference { path: None, ..reference.clone() }, repo, branch })
     }
 
-    /// A branch that earlier steps of the same transaction create, so that the store cannot know it yet.
+    /// A branch that earlier steps of the same transaction create, so it is not in the store yet.
     pub(crate) fn created((repo, branch): BranchOf, reference: &Reference) -> Self {
         Self { named: Reference { path: None, ..reference.clone() }, repo, branch }
     }
@@ -51,7 +51,7 @@ impl TargetBranch {
         Ok(store.resolve(&reference)?.id)
     }
 
-    /// The files that the branch has now.
+    /// The current files of the branch.
     pub fn files(&self, store: &Store) -> Result<Tree> {
         let head = store.find_branch(&self.repo, &self.branch)?.and_then(|row| row.commit);
         Ok(head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree)))
@@ -68,21 +68,21 @@ impl TargetBranch {
     }
 }
 
-/// What a request that commits files did.
+/// The outcome of a request that commits files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitOutcome {
-    /// Where.
+    /// The branch.
     pub target: TargetBranch,
-    /// The commit, if there is one.
+    /// The commit, if there was a change.
     pub committed: Committed,
     /// What it changed.
     pub summary: ChangeSummary,
-    /// What of the sources could not be read, and why.
+    /// The sources that could not be read, and why.
     pub skipped: Vec<(PathBuf, String)>,
 }
 
 impl CommitOutcome {
-    /// The run of the commit; `None` when nothing differs.
+    /// The run of the commit; `None` if nothing changed.
     pub fn run(&self) -> Option<RunId> {
         match self.committed {
             Committed::Made { run, .. } => Some(run),
@@ -90,7 +90,7 @@ impl CommitOutcome {
         }
     }
 
-    /// Where the branch is.
+    /// The head of the branch.
     pub fn head(&self) -> Option<CommitId> {
         match self.committed {
             Committed::Made { commit, .. } => Some(commit),

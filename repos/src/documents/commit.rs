@@ -11,7 +11,7 @@ use crate::base::time::Timestamp;
 /// An immutable version of a map of files. Its id is the SHA-256 of its canonical bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Commit {
-    /// The repository.
+    /// The source repository.
     pub repo: RepoName,
     /// The branch it was made on.
     pub branch: BranchName,
@@ -38,7 +38,7 @@ pub struct Commit {
     /// The author's message.
     #[serde(default, skip_serializing_if = "is_default")]
     pub message: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// The input commits; outputs only.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -95,7 +95,7 @@ pub struct Provenance {
     pub repo: RepoName,
     /// The branch that the pipeline reads.
     pub branch: BranchName,
-    /// The commit.
+    /// The source commit.
     pub commit: CommitId,
 }
 

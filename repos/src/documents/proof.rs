@@ -12,7 +12,7 @@ use crate::keys::Signature;
 /// A signature of a commit. The signed bytes are those of the commit's document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureDocument {
-    /// The commit.
+    /// The source commit.
     pub commit: CommitId,
     /// Fingerprint of the key that signed it.
     pub key: Digest,
@@ -27,7 +27,7 @@ impl Document for SignatureDocument {
 /// The result of executing again the datums of a commit and of everything it depends on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Certificate {
-    /// The commit.
+    /// The source commit.
     pub commit: CommitId,
     /// The one file it covers; absent if it covers all.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -18,7 +18,7 @@ const PERIODS: usize = 10;
 /// A path that matches or once matched the query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The repository.
+    /// The source repository.
     pub repo: RepoName,
     /// The path.
     pub path: FilePath,

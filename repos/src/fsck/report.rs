@@ -104,7 +104,7 @@ impl fmt::Display for Dependent {
 /// How much was checked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Records of the journal.
+    /// Number of records in the journal.
     pub records: u64,
     /// Finished packs.
     pub packs: u64,

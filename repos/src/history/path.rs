@@ -58,7 +58,7 @@ enum Below {
     Nothing,
     /// Depth and number of all commits that changed something below it, including other histories.
     Rows(BTreeSet<(u32, u32)>),
-    /// So many that walking, as far as the history is read, is cheaper.
+    /// Too many: walking the history as it is read is cheaper.
     TooMuch,
 }
 

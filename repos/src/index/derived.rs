@@ -1,18 +1,18 @@
-//! What others derive from rows and need again and again, such as the graph of all pipelines: kept as long as the rows stay the same.
+//! Values derived from rows and needed repeatedly, such as the graph of all pipelines: cached until the rows change.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-/// One value of each type.
+/// One value per type.
 #[derive(Debug, Default)]
 pub(crate) struct Derived(Mutex<HashMap<TypeId, Known>>);
 
-/// A value with the number of the change after which it was derived.
+/// A value, with the number of the change after which it was derived.
 type Known = (u64, Arc<dyn Any + Send + Sync>);
 
 impl Derived {
-    /// The value that was derived after change `number`, else what `make` gives. Readers at the same time may make it more than once.
+    /// The value derived after change `number`, else the result of `make`. Concurrent readers may call `make` more than once.
     pub(crate) fn get<T: Any + Send + Sync, E>(
         &self,
         number: u64,

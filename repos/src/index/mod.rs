@@ -63,7 +63,7 @@ pub(crate) struct Index {
     /// Rebuilds the index if the one on disk turns out to be damaged; `stand_in` is the result.
     maker: damage::Maker,
     stand_in: OnceLock<damage::StandIn>,
-    /// What users of the store have derived from rows.
+    /// Values that users of the store derived from rows.
     pub(crate) derived: derived::Derived,
 }
 

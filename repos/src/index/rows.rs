@@ -27,7 +27,7 @@ pub(crate) fn read<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T, R
     decode(bytes).ok_or_else(|| RepoError::damaged_row(key))
 }
 
-/// Where an object is.
+/// The location of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location {
     pub(crate) pack: u32,

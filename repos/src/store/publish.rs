@@ -274,13 +274,13 @@ impl Store {
         Ok(self.index().row(&keys::meta(meta::GRAPH))?.unwrap_or(0))
     }
 
-    /// What `make` derives from the pipelines; kept until they change, one value for each type.
+    /// The result of `make` for the current pipelines, cached until they change; one value per type.
     pub fn of_pipelines<T: Any + Send + Sync, E: From<RepoError>>(
         &self,
         make: impl FnOnce(u64) -> Result<T, E>,
     ) -> Result<Arc<T>, E> {
         let index = self.index();
-        // Read first: a value of newer rows under this number is never taken for that of a later one.
+        // Read first: so a value from newer rows under this number is never taken for that of a later number.
         let number = self.graph()?;
         index.derived.get(number, || make(number))
     }

@@ -1,14 +1,14 @@
-//! Ids as short as they can be typed.
+//! Unique short forms of ids.
 
 use specs::{CommitId, RunId};
 
 use super::{Result, Store};
 
-/// Digits that a short id has at least.
+/// Minimum number of digits of a short id.
 const DIGITS: usize = 8;
 
 impl Store {
-    /// A prefix of at least eight digits that fits no other commit and no run.
+    /// A prefix of at least eight digits that matches no other commit and no run.
     pub fn short_commit_id(&self, id: &CommitId) -> Result<String> {
         shortest(&id.to_string(), |prefix| {
             let runs = self.runs_by_prefix(prefix, 1)?;
@@ -16,7 +16,7 @@ impl Store {
         })
     }
 
-    /// A prefix of at least eight digits that fits no other run and no commit.
+    /// A prefix of at least eight digits that matches no other run and no commit.
     pub fn short_run_id(&self, id: &RunId) -> Result<String> {
         shortest(&id.to_string(), |prefix| {
             let commits = self.commits_by_prefix(prefix, 1)?;

@@ -1,4 +1,4 @@
-//! `pv diff`: which paths differ, here; what is in them (`reckoned`); why outputs differ, and which decisions do (`outputs`).
+//! `pv diff`: which paths differ, here; differences in content (`reckoned`); why outputs differ, and which decisions do (`outputs`).
 
 mod outputs;
 mod reckoned;
@@ -190,7 +190,7 @@ fn very_many_paths_are_rolled_up_by_directory() {
 #[test]
 fn pictures_of_where_images_differ_are_written_on_demand() {
     let env = test_env!();
-    // The smallest sound images: binary PPM.
+    // The smallest valid images: binary PPM.
     env.write("d/cam/a.ppm", b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\x06");
     env.ok(["put", "images", "d"]);
     env.write("d/cam/a.ppm", b"P6\n2 1\n255\n\x01\x02\x03\x04\x05\xff");
@@ -279,7 +279,7 @@ fn a_misspelt_key_is_an_error_with_the_nearest_name() {
     --- exit 2
     ");
     assert_eq!(env.exit_code(["diff", "images", "--key", "id"]), 0);
-    // A file that has it is enough.
+    // One file with the field is enough.
     env.write("d/q.csv", "lable,n\n1,1\n");
     env.ok(["put", "images", "d"]);
     env.write("d/q.csv", "lable,n\n1,2\n");

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{TestEnv, test_env};
 
-/// Reads a score and flags it when it reaches the threshold; `$1` is what the version writes besides.
+/// Reads a score and flags it if it reaches the threshold; `$1` is the additional output of the version.
 fn spec(margin: &str) -> String {
     let program = r#"t=$(tr -dc 0-9. < /pfs/model/params.json); for f in /pfs/images/*; do
       awk -v t=$t -v m=$MARGIN '{printf "{\"flagged\": %s, \"score\": %s, \"near\": %s}", ($1 >= t) ? "true" : "false", $1, ($1 - t < m) ? 1 : 0}' $f > /pfs/out/${f##*/}.json; done"#;

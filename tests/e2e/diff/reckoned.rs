@@ -1,4 +1,4 @@
-//! What `pv diff --json` says of pairs of each kind, against what numpy, pandas and Pillow reckon.
+//! Compares `pv diff --json` on pairs of each kind with results of numpy, pandas and Pillow.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ fn details_are_what_numpy_pandas_and_pillow_reckon() {
     }
 }
 
-/// 75 pairs, most of them odd in one way.
+/// 75 pairs, most of them unusual in one way.
 #[test]
 fn odd_pairs_are_what_others_reckon() {
     let env = test_env!();
@@ -37,7 +37,7 @@ fn odd_pairs_are_what_others_reckon() {
     for (path, expected) in &expected {
         compare(path, found[path.as_str()], expected);
     }
-    // The other way round is told the other way round.
+    // Swapping the sides swaps the result.
     let back = env.json(["diff", "images", "images@main^"]);
     for entry in back {
         let (path, back) = (entry["path"].as_str().unwrap(), &entry["detail"]);
@@ -54,7 +54,7 @@ fn odd_pairs_are_what_others_reckon() {
     }
 }
 
-/// Compares what is expected: of tensors by name, of numbers but for the last digits.
+/// Compares with the expected values: tensors by name, numbers approximately.
 fn compare(place: &str, found: &Value, expected: &Value) {
     match (found, expected) {
         (Value::Array(found), Value::Object(expected)) => {

@@ -1,7 +1,7 @@
-//! What is to be seen on a real terminal, at four widths: nothing is wider, nothing that matters is lost, nothing is left behind.
+//! The screen of a real terminal, at four widths: nothing is wider, nothing important is lost, nothing is left behind.
 //!
 //! - `seen` what a terminal shows after a program wrote to it
-//! - `60.txt` … what several commands show; `PV_SCREENS=write` writes them anew
+//! - `60.txt` … the output of several commands; `PV_SCREENS=write` writes them again
 
 mod seen;
 
@@ -16,12 +16,12 @@ use crate::support::*;
 use seen::{masked, on_screen, seen, text_of};
 
 const WIDTHS: [u16; 4] = [60, 80, 100, 200];
-/// As high as nothing scrolls out of it.
+/// High enough that nothing scrolls out.
 const HIGH: u16 = 200;
-/// What commands show of such a store does not depend on when they are called.
+/// A fixed time, so that the output does not depend on when commands run.
 const NOW: &str = "2026-07-01T12:14:43Z";
 
-/// Commands whose output says nothing of this machine.
+/// Commands whose output does not depend on this machine.
 const SNAPSHOTS: [&str; 8] = [
     "pv log",
     "pv log images",
@@ -33,7 +33,7 @@ const SNAPSHOTS: [&str; 8] = [
     "pv help exit-codes",
 ];
 
-/// Long names, messages and reasons, a job that failed, one that waits.
+/// Long names, messages and reasons, a failed job, a waiting job.
 fn busy() -> TestEnv {
     let env = TestEnv::with_store(env!("CARGO_BIN_EXE_pv"));
     env.set("PV_NOW", NOW);
@@ -99,7 +99,7 @@ fn nothing_is_wider_than_the_terminal_and_no_reason_is_lost() {
             }
         }
     }
-    // Its lines are to be copied, and so are not broken.
+    // Its lines are meant to be copied, and so are not wrapped.
     let text = text_of(&env.terminal_bytes("pv help txn", (80, HIGH)));
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     for command in ["pv", "pv job list"] {
@@ -127,13 +127,13 @@ fn a_tree_keeps_its_branches_where_lines_are_broken_and_loses_no_word() {
     for width in WIDTHS {
         let lines = tree(&text_of(&env.terminal_bytes("pv trace count:/count", (width, HIGH))));
         assert_eq!(words(&lines), words(&whole), "at {width}");
-        // Between the first datum and the verdict every line stands behind a branch, or behind what a branch leaves free.
+        // Between the first datum and the verdict every line is after a branch, or in its indentation.
         let below =
             lines.iter().skip_while(|line| !line.starts_with('●')).take_while(|line| !line.starts_with("complete"));
         for line in below.skip(1) {
             assert!(line.starts_with(['│', '├', '└', ' ']), "at {width}: {line:?}\n{}", lines.join("\n"));
         }
-        // A branch that continues is seen in every line until its end.
+        // A branch that continues is visible in every line until its end.
         let ends = lines.iter().rposition(|line| line.starts_with(['├', '└'])).unwrap();
         let begins = lines.iter().position(|line| line.starts_with('●')).unwrap();
         for line in &lines[begins + 1..ends] {
@@ -142,7 +142,7 @@ fn a_tree_keeps_its_branches_where_lines_are_broken_and_loses_no_word() {
     }
 }
 
-/// Images of which each is a datum.
+/// Images, each of which is a datum.
 fn many(datums: usize, script: &str) -> TestEnv {
     let env = TestEnv::with_store(env!("CARGO_BIN_EXE_pv"));
     env.ok(["config", "set", "executor", "process"]);
@@ -246,22 +246,22 @@ fn diff_trace_and_status_are_read_page_by_page() {
         let shown = |pager: &str, end: &str| {
             text_of(&env.terminal_bytes(&format!("PV_PAGER='{pager}' {command}{end}"), (80, 24)))
         };
-        // What goes to the pager is what the terminal would get: its width, its colours, and the hints at their place.
+        // The pager gets the same as a terminal: its width, its colours, and the hints in order.
         let paged = shown("cat > paged; echo LESS=$LESS", "");
         let there = env.read("paged");
         assert!(paged.contains("LESS=FRX") && !paged.contains(expected), "{command}: {paged}");
         let plain = shown("cat", "");
-        // But for the room that is left on the disk.
+        // Except for the free space on disk.
         let steady =
             |text: &str| text.lines().filter(|line| !line.contains(" free")).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(steady(&text_of(there.as_bytes())), steady(&plain), "{command}");
         assert!(plain.contains(expected), "{command}: {plain}");
-        // Off when piped, when nobody wants it, and for programs.
+        // Off when piped, when disabled, and for programs.
         for (pager, end) in [("echo PAGED", " | cat"), ("", ""), ("echo PAGED", " --json")] {
             let shown = shown(pager, end);
             assert!(!shown.contains("PAGED"), "{command}{end}: {shown}");
         }
-        // A pager that is not there, or reads nothing, is not an error of pv.
+        // A missing pager, or one that reads nothing, is not an error.
         let status = env.on_a_terminal(&format!("PV_PAGER=true {command}"), (80, 24)).output().unwrap().status;
         assert_eq!(status.code(), Some(0), "{command}");
     }

@@ -6,7 +6,7 @@ use tests::TestEnv;
 use tests::pty::Size;
 use vt100::Parser;
 
-/// The lines that are to be seen, and before them those that scrolled out at the top.
+/// The visible lines, preceded by those that scrolled out at the top.
 pub(super) fn seen(bytes: &[u8], (columns, rows): Size) -> Vec<String> {
     let mut parser = Parser::new(NonZero::new(rows).unwrap(), NonZero::new(columns).unwrap(), 10_000);
     parser.process(bytes);
@@ -33,7 +33,7 @@ pub(super) fn on_screen(env: &TestEnv, line: &str, size: Size) -> Vec<String> {
     seen(&env.terminal_bytes(line, size), size)
 }
 
-/// What was written to a terminal as text, without colours: lines as they were written, however wide.
+/// What was written to a terminal as text, without colours: lines as written, however wide.
 pub(super) fn text_of(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace("\r\n", "\n");
     let mut left = String::new();
@@ -46,7 +46,7 @@ pub(super) fn text_of(bytes: &[u8]) -> String {
     left
 }
 
-/// Ids become letters of the same number, so that all stands where it did.
+/// Replaces ids with letters of the same length, so that the layout stays.
 pub(super) fn masked(env: &TestEnv, text: &str) -> String {
     let place = env.dir().canonicalize().unwrap().display().to_string();
     let text = text.replace(&place, "[dir]");

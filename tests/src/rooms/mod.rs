@@ -1,14 +1,14 @@
-//! The rooms of a crate: in which order its modules stand, and whether its paths keep to it.
+//! The order of the modules of a crate, and whether its paths keep to it.
 //!
-//! A crate says its order once, in the documentation of its `lib.rs` or `main.rs`: the `text` block after the words *from ground to
-//! roof*, one module a line, its name first. A `mod.rs` may do the same for the modules of its folder. A module may name those before it
-//! in that list and none behind it, tests in its files included; each module of the folder is in the list once.
+//! A crate states its order once, in the documentation of its `lib.rs` or `main.rs`: the `text` block after the words *from ground to
+//! roof*, one module per line, its name first. A `mod.rs` may do the same for the modules of its folder. A module may use those before it
+//! in that list and none after it, including tests in its files; each module of the folder is in the list once.
 //!
-//! Read are the paths that begin with `crate` or `super`, in `use` lines and elsewhere. Methods show no path: a module adds none to a type
-//! of another one (by `impl Type`), where those below could call them unseen. A name that `lib.rs` re-exports counts as the
-//! module that it comes from; what is defined in `lib.rs` itself lies above all modules.
+//! The test reads the paths that begin with `crate` or `super`, in `use` lines and elsewhere. Calls of methods contain no path: so a module
+//! must not add methods to a type of another one (by `impl Type`), where modules below could call them undetected. A name that `lib.rs`
+//! re-exports counts as the module that it comes from; items defined in `lib.rs` itself are above all modules.
 //!
-//! - `tokens` what of a source file is code, and the paths in it
+//! - `tokens` the code of a source file, and the paths in it
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,7 +22,7 @@ pub(crate) use tokens::{paths_of, words_of};
 /// The words before the list.
 const WORDS: &str = "from ground to roof";
 
-/// How often each module names each other one: (module, module that it names) → places.
+/// Uses between modules: (module, module that it uses) → places.
 pub type Arrows = BTreeMap<(String, String), Vec<String>>;
 
 /// A folder whose modules have an order.
@@ -34,11 +34,11 @@ pub struct Rooms {
     faults: Vec<String>,
 }
 
-/// Panics, with all that is wrong, unless every ordered folder of a crate keeps to its order. `src` is the crate's `src` folder, whose
-/// `lib.rs` or `main.rs` has an order.
+/// Panics with all faults unless every ordered folder of a crate keeps to its order. `src` is the crate's `src` folder, whose `lib.rs` or
+/// `main.rs` has an order.
 ///
 /// # Panics
-/// When a module names one that is not below it, is not in the list, or is there for nothing.
+/// If a module uses one that is not below it, is not in the list, or is listed without existing.
 pub fn assert_order(src: &Path) {
     assert!(Rooms::read(src, &[]).is_some(), "{} has no list of its modules {WORDS}", src.display());
     let faults: Vec<String> = ordered(src, &[]).into_iter().flat_map(|rooms| rooms.faults()).collect();
@@ -58,10 +58,10 @@ fn ordered(folder: &Path, module: &[String]) -> Vec<Rooms> {
 }
 
 impl Rooms {
-    /// Reads a folder, which is the module of this path below the crate; `None` when it has no order.
+    /// Reads a folder, which is the module of this path below the crate; `None` without an order.
     ///
     /// # Panics
-    /// When a file cannot be read.
+    /// If a file cannot be read.
     pub fn read(folder: &Path, module: &[String]) -> Option<Self> {
         let root = ["lib.rs", "main.rs", "mod.rs"].iter().map(|name| folder.join(name)).find(|path| path.exists())?;
         let text = read(&root);
@@ -78,12 +78,12 @@ impl Rooms {
         Some(rooms)
     }
 
-    /// How often each module names each other one.
+    /// The uses between modules.
     pub fn arrows(&self) -> &Arrows {
         &self.arrows
     }
 
-    /// What is wrong, a line each: modules that the list lacks or has in vain, and the places from where an arrow goes up.
+    /// All faults, one per line: modules missing from the list, listed modules that do not exist, and places with a use of a higher module.
     pub fn faults(&self) -> Vec<String> {
         let place = |room: &String| self.order.iter().position(|name| name == room);
         let up = self.arrows.iter().filter(|((from, to), _)| place(to) >= place(from) || place(to).is_none());
@@ -103,7 +103,7 @@ impl Rooms {
         }
     }
 
-    /// Adds what a file of `room` names in the folder that is the module `scope`.
+    /// Adds what a file of `room` uses in the folder that is the module `scope`.
     fn add(&mut self, scope: &[String], room: &str, file: &(PathBuf, Vec<String>), from: &BTreeMap<String, String>) {
         let (path, below) = file;
         let own = [scope, &[room.to_owned()], below].concat();
@@ -130,7 +130,7 @@ fn order_in(text: &str) -> Option<Vec<String>> {
     lines.find(|line| line.to_lowercase().contains(WORDS))?;
     lines.find(|line| line.trim() == "```text")?;
     let names = lines.take_while(|line| line.trim() != "```");
-    // A line that is set in goes on with the one before it.
+    // An indented line continues the previous one.
     let names = names.filter(|line| !line.starts_with("  ")).filter_map(|line| line.split_whitespace().next());
     Some(names.map(str::to_owned).collect())
 }

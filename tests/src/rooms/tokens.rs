@@ -1,4 +1,4 @@
-//! What of a source file is code, and the paths in it.
+//! The code of a source file, and the paths in it.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ pub(super) struct Named {
     pub(super) path: Vec<String>,
 }
 
-/// A word, `::`, or a single other sign.
+/// A word, `::`, or another single character.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Token<'a> {
     line: usize,
     text: &'a str,
 }
 
-/// A path as it is written, groups taken apart, and the name that it gets.
+/// A path as written, with groups expanded, and the name that it gets.
 #[derive(Debug)]
 struct Written<'a> {
     line: usize,
@@ -56,7 +56,7 @@ pub(super) fn paths_in(text: &str, own: &[String]) -> Vec<Named> {
     named
 }
 
-/// The paths in a file that begin with the name of another crate, each with its line; groups are taken apart.
+/// The paths in a file that begin with the name of another crate, each with its line; groups are expanded.
 pub(crate) fn paths_of<'a>(text: &'a str, other: &str) -> Vec<(usize, String)> {
     let tokens: Vec<Token<'a>> = tokens(text);
     let is_path = |at: usize| {
@@ -90,12 +90,12 @@ pub(crate) fn words_of(text: &str) -> impl Iterator<Item = String> {
     tokens(text).into_iter().map(|token| token.text.to_owned())
 }
 
-/// The types that get methods of their own by `impl Type {`, each with its line.
+/// The types that get methods by `impl Type {`, each with its line.
 pub(super) fn inherent_impls(text: &str) -> Vec<(usize, &str)> {
     let tokens = tokens(text);
     let mut found = Vec::new();
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.text == "impl") {
-        // As an item it is the first word of a line or stands behind one's end; else it is a type: `-> impl Trait`.
+        // As an item it is the first word of a line or follows the end of another item; else it is a type: `-> impl Trait`.
         if at.checked_sub(1).is_some_and(|before| !["}", ";", "]", "{"].contains(&tokens[before].text)) {
             continue;
         }
@@ -107,13 +107,13 @@ pub(super) fn inherent_impls(text: &str) -> Vec<(usize, &str)> {
     found
 }
 
-/// How many tokens the `<…>` at the beginning has.
+/// The number of tokens of the `<…>` at the start.
 fn generics(tokens: &[&str]) -> usize {
     let mut depth = 0;
     for (at, text) in tokens.iter().enumerate() {
         match *text {
             "<" => depth += 1,
-            // The sign of an arrow closes nothing.
+            // The `>` of an arrow closes nothing.
             ">" if at == 0 || tokens[at - 1] != "-" => depth -= 1,
             _ => {}
         }
@@ -124,7 +124,7 @@ fn generics(tokens: &[&str]) -> usize {
     tokens.len()
 }
 
-/// Adds the paths that the one at `at`, after `before`, stands for; where it ends.
+/// Adds the paths that the one at `at`, after `before`, expands to; returns its end.
 fn expand<'a>(tokens: &[Token<'a>], mut at: usize, before: &[&'a str], found: &mut Vec<Written<'a>>) -> usize {
     let mut path = before.to_vec();
     let word = |at: usize| tokens.get(at).map(|token| token.text);
@@ -156,7 +156,7 @@ fn expand_group<'a>(tokens: &[Token<'a>], mut at: usize, before: &[&'a str], fou
     at
 }
 
-/// The path from the crate's root of one that the code of `module` names; `None` above the root.
+/// The path from the crate's root of a path in the code of `module`; `None` above the root.
 fn absolute(path: &[&str], module: &[String]) -> Option<Vec<String>> {
     let mut absolute = if path.first() == Some(&"crate") { Vec::new() } else { module.to_vec() };
     for name in path {
@@ -171,7 +171,7 @@ fn absolute(path: &[&str], module: &[String]) -> Option<Vec<String>> {
     Some(absolute)
 }
 
-/// The code of a file, without comments and what is in quotes.
+/// The code of a file, without comments and quoted text.
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let (mut tokens, mut at, mut line) = (Vec::new(), 0, 1);
     while at < text.len() {
@@ -189,7 +189,7 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Bytes of the word, `::` or sign at the beginning.
+/// The length in bytes of the word, `::` or character at the start.
 fn token_length(rest: &str) -> usize {
     let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
     let first = rest.chars().next().map_or(1, char::len_utf8);
@@ -202,7 +202,7 @@ fn token_length(rest: &str) -> usize {
     }
 }
 
-/// Bytes of the comment or literal at the beginning, if there is one.
+/// The length in bytes of the comment or literal at the start, if there is one.
 fn skipped(rest: &str) -> Option<usize> {
     let until = |from: usize, end: &str| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
     if rest.starts_with("//") {
@@ -221,13 +221,13 @@ fn skipped(rest: &str) -> Option<usize> {
     if rest.starts_with('"') {
         return Some(quoted(rest, '"'));
     }
-    // A lifetime has no second quote right behind one character.
+    // A lifetime has no second quote after one character.
     let mut chars = rest.strip_prefix('\'')?.chars();
     let is_character = chars.next()? == '\\' || chars.next() == Some('\'');
     is_character.then(|| quoted(rest, '\''))
 }
 
-/// Bytes up to the closing quote.
+/// The length in bytes up to the closing quote.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, c) in rest.char_indices().skip(1) {

@@ -26,7 +26,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let data = if args.with_data { Data::Goes } else { Data::Stays };
     let store = cx.store()?;
     let name = &args.name;
-    // When it is refused, nobody needs to be asked.
+    // If it is refused, no confirmation is needed.
     let DeletablePipeline { version, open_jobs } = apply::deletable_pipeline(store, name)?;
     let repo = name.output_repo();
     let RepoSize { files, size_bytes, .. } = repo_size(store, &repo)?;

@@ -134,12 +134,12 @@ fn read(cx: &Context, path: &Path) -> Result<String> {
     cx.read_text(path, &name, MAX_FILE_BYTES as u64, "pv pipeline new prints an example")
 }
 
-/// Whether a file is named by its address on the web.
+/// Whether a file is given as a web address.
 fn is_address(file: &Path) -> bool {
     file.to_str().is_some_and(WebUrl::is_meant_by)
 }
 
-/// The text at an address, limited to this many bytes.
+/// The text at an address, of at most `most` bytes.
 fn fetch(address: &str, most: usize) -> Result<String> {
     let url = WebUrl::parse(address)?;
     if !url.is_private() {

@@ -66,7 +66,7 @@ fn show_word(cx: &Context, word: &str, raw: bool) -> Result<()> {
     }
 }
 
-/// The exact bytes of a document; for a terminal as text, unless it is a log.
+/// Prints the exact bytes of a document; on a terminal as text, unless it is a log.
 fn print_document(cx: &Context, subject: &Subject) -> Result<()> {
     let document = document_of(cx.store()?, subject)?;
     let is_log = matches!(subject, Subject::Object(named) if named.is_log());

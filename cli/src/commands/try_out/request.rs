@@ -108,7 +108,7 @@ fn typed(cx: &Context) -> Result<Console> {
     Ok(Console::new(typed))
 }
 
-/// Reads `REF` or `REPO@BRANCH=REV`.
+/// Parses `REF` or `REPO@BRANCH=REV`.
 fn replacement(word: &str) -> Result<Replacement> {
     let Some((branch, revision)) = word.split_once('=') else { return Ok(Replacement::Commit(word.parse()?)) };
     let reference: Reference = branch.parse()?;

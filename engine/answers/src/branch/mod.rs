@@ -1,6 +1,6 @@
 //! Branches, and how they moved.
 //!
-//! - `moves` what moved a branch, when, by whom, and why
+//! - `moves` the moves of a branch: when, by whom, and why
 
 mod moves;
 
@@ -23,13 +23,13 @@ pub struct BranchView {
     pub repo: RepoName,
     /// Its name.
     pub name: BranchName,
-    /// Its head; `null` while it has no commit.
+    /// Its head; `null` without a commit.
     pub commit: Option<CommitId>,
-    /// The message of that commit.
+    /// The message of the head.
     pub message: String,
-    /// When that commit was made; else when the branch was.
+    /// When the head was committed; without one, when the branch was created.
     pub created_at: Option<Timestamp>,
-    /// The commit's id as people type it.
+    /// A unique short form of the commit's id.
     #[serde(skip)]
     pub short: Option<String>,
 }

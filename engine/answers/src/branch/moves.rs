@@ -1,4 +1,4 @@
-//! What moved a branch, when, by whom, and why.
+//! The moves of a branch: when, by whom, and why.
 
 use engine::Result;
 use repos::store::{BranchChange, BranchMove, MovedBy};
@@ -10,7 +10,7 @@ use specs::{BranchName, CommitId, RepoName, RunId};
 use crate::run::cause_words;
 use crate::short::ShortIds;
 
-/// What became of a branch.
+/// How a branch changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words say it")]
@@ -29,33 +29,33 @@ pub struct BranchMoveView {
     pub branch: BranchName,
     /// When it moved.
     pub at: Timestamp,
-    /// What became of it.
+    /// How the branch changed.
     pub change: MoveKind,
-    /// Its head before.
+    /// Its head before the move.
     pub from: Option<CommitId>,
-    /// Its head from then on.
+    /// Its head after the move.
     pub to: Option<CommitId>,
-    /// Who, as the change says; `null` for what an engine did, and for a deletion.
+    /// The claimed author; `null` for changes by an engine, and for a deletion.
     pub author: Option<String>,
-    /// Whom the store authenticated.
+    /// The identity that the store authenticated.
     pub committer: Option<String>,
     /// The job whose output it is.
     pub job: Option<String>,
     /// The run that moved it.
     pub run: Option<RunId>,
-    /// What the change was, and why.
+    /// What caused the change.
     pub cause: String,
-    /// The message of the change; else of the commit that it made.
+    /// The message of the change; without one, that of the commit that it made.
     pub message: String,
-    /// `from` as people type it.
+    /// A unique short form of `from`.
     #[serde(skip)]
     pub short_from: Option<String>,
-    /// `to` as people type it.
+    /// A unique short form of `to`.
     #[serde(skip)]
     pub short_to: Option<String>,
 }
 
-/// The moves of a branch since a time, the newest first, also of one that was deleted; each is read as it is asked for.
+/// The moves of a branch since a time, newest first, also of a deleted branch; read lazily.
 pub fn branch_moves<'s>(
     store: &'s Store,
     repo: &'s RepoName,
@@ -78,7 +78,7 @@ fn view(store: &Store, repo: &RepoName, name: &BranchName, moved: BranchMove) ->
         BranchChange::Deleted { from } => (MoveKind::Deleted, from, None),
     };
     let short = |id: Option<CommitId>| id.map(|id| store.short_commit(&id)).transpose();
-    // Why: the message of the commit it came to, as far as the change made that commit.
+    // The message of the new commit, if this change made that commit.
     let made = to.map(|id| store.commit(&id)).transpose()?;
     let said = |run: &RunId| made.filter(|commit| commit.run == *run).map(|commit| commit.message).unwrap_or_default();
     let mut view = BranchMoveView {

@@ -1,4 +1,4 @@
-//! A commit and those before it, newest first; or those of them that changed a path.
+//! A commit and its ancestors, newest first; optionally only those that changed a path.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use specs::{CommitId, FilePath, Glob, Reference};
 use super::view::{CommitView, commit_view};
 use crate::file::FileView;
 
-/// What became of a path.
+/// How a path changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words say it")]
@@ -25,7 +25,7 @@ pub enum PathChange {
     Removed,
 }
 
-/// A commit that changed a path, and what it did.
+/// A commit that changed a path, and the change.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct ChangedView {
     /// The commit.
@@ -33,18 +33,18 @@ pub struct ChangedView {
     pub commit: CommitView,
     /// `null` if it changed only files below the path.
     pub change: Option<PathChange>,
-    /// The file from then on.
+    /// The file after the commit.
     pub file: Option<FileView>,
 }
 
-/// Entries of a log, read as they are asked for.
+/// Entries of a log, read lazily.
 type Entries<'s, T> = Box<dyn Iterator<Item = Result<T>> + 's>;
 
-/// A commit and those before it.
+/// A commit and its ancestors.
 pub enum Log<'s> {
-    /// All of them, or those that changed a path that matches.
+    /// All of them, or those that changed a matching path.
     Commits(Entries<'s, CommitView>),
-    /// Those that changed a path, with what they did.
+    /// Those that changed a path, with the change.
     Changes(Entries<'s, ChangedView>),
 }
 
@@ -57,9 +57,9 @@ impl fmt::Debug for Log<'_> {
     }
 }
 
-/// The history of a commit, or of a path of it, back to `since`; with a glob only the commits that changed a path that matches.
+/// The history of a commit, or of a path in it, back to `since`; with a glob only the commits that changed a matching path.
 ///
-/// `NotFound` when the path was never there, or when nothing in the whole history matches.
+/// `NotFound` if the path never existed, or if nothing in the whole history matches.
 pub fn log<'s>(
     store: &'s Store,
     reference: &Reference,
@@ -72,7 +72,7 @@ pub fn log<'s>(
     }
     let mut commits = files::log(store, &from)?.peekable();
     if commits.peek().is_none() {
-        // No commit has touched the path: most likely there is none of that name, and that is said with the nearest.
+        // No commit touched the path. Probably it does not exist: then the error names the nearest path.
         files::kind_at(store, from.tree(), &from.place(), &from.path)?;
     }
     let commits = commits.take_while(move |logged| is_since(logged, since));
@@ -90,7 +90,7 @@ fn is_since(logged: &Result<Logged, repos::RepoError>, since: Option<Timestamp>)
     logged.as_ref().map_or(true, |logged| since.is_none_or(|since| logged.commit.created_at >= since))
 }
 
-/// Commits that changed a path that matches: each commit is looked at, down to the first change that does.
+/// Commits that changed a matching path; each commit is compared up to its first matching change.
 fn matching<'s>(
     store: &'s Store,
     from: &Resolved,

@@ -1,8 +1,8 @@
-//! Commits: one in short and with all that vouches for it, and those that came before it.
+//! Commits: in short, in full with signatures and certificates, and their history.
 //!
-//! - `view`    a commit
-//! - `log`     a commit and those before it, or those that changed a path
-//! - `vouched` signatures, and certificates that it was made again
+//! - `view` a commit
+//! - `log` a commit and its ancestors, or those that changed a path
+//! - `vouched` signatures and rerun certificates
 
 mod log;
 mod view;

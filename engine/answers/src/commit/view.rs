@@ -17,17 +17,17 @@ use crate::short::ShortIds;
 pub struct CommitView {
     /// Its id.
     pub id: CommitId,
-    /// The id again, under the name that it has in every other object.
+    /// The id again, under the name that other JSON objects use.
     pub commit: CommitId,
-    /// The document, also with the fields that it leaves out: in the order of the alphabet.
+    /// The document, including fields with default values, which it leaves out; in alphabetical order.
     #[serde(flatten)]
     #[schemars(with = "Commit")]
     fields: Value,
-    /// How many files it has.
+    /// The number of its files.
     pub files: u64,
     /// Their bytes.
     pub size_bytes: u64,
-    /// Its id as people type it.
+    /// A unique short form of its id.
     #[serde(skip)]
     pub short: String,
     /// The document.
@@ -35,7 +35,7 @@ pub struct CommitView {
     pub document: Commit,
 }
 
-/// A commit as programs see it.
+/// A commit with its totals.
 pub fn commit_view(store: &Store, id: CommitId, document: Commit) -> Result<CommitView> {
     let totals = Tree::at(document.tree).totals(store)?;
     let (files, size_bytes) = (totals.entries, totals.weight);
@@ -43,7 +43,7 @@ pub fn commit_view(store: &Store, id: CommitId, document: Commit) -> Result<Comm
     Ok(CommitView { fields: with_defaults(&document), id, commit: id, files, size_bytes, short, document })
 }
 
-/// The document with the fields that it leaves out.
+/// The document, including fields with default values, which it leaves out.
 fn with_defaults(commit: &Commit) -> Value {
     let mut fields = json!({
         "parents": [], "lineage": null, "datums": null, "author": "", "message": "", "provenance": [], "sources": [],
@@ -66,7 +66,7 @@ fn with_defaults(commit: &Commit) -> Value {
     fields
 }
 
-/// What a commit changed, counted in files.
+/// How many files a commit changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
 pub struct CommitChanges {
@@ -75,7 +75,7 @@ pub struct CommitChanges {
     pub removed: u64,
 }
 
-/// What a commit changed against its parent.
+/// Counts what a commit changed relative to its parent.
 pub fn commit_changes(store: &Store, commit: &Commit) -> Result<CommitChanges> {
     let mut counts = CommitChanges::default();
     for change in files::changes_of(store, commit, None)? {
@@ -89,7 +89,7 @@ pub fn commit_changes(store: &Store, commit: &Commit) -> Result<CommitChanges> {
     Ok(counts)
 }
 
-/// A commit as people type it, with its repository: `images@77ab01c2`.
+/// A commit with its repository and a unique short form of its id: `images@77ab01c2`.
 pub fn place_of(store: &Store, id: &CommitId) -> Result<String> {
     Ok(format!("{}@{}", store.commit(id)?.repo, store.short_commit(id)?))
 }

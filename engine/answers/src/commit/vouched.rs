@@ -1,4 +1,4 @@
-//! What vouches for a commit: signatures, and certificates that it was made again.
+//! Signatures and rerun certificates of a commit.
 
 use engine::Result;
 use repos::Store;
@@ -11,19 +11,19 @@ use specs::{CommitId, Digest};
 use super::view::{CommitView, commit_view};
 use crate::sorted::Sorted;
 
-/// What a signature is worth.
+/// Whether a signature is valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignatureState {
-    /// It fits the commit, and its key counts.
+    /// It is valid, and its key counts.
     Good,
-    /// The journal knows no such key.
+    /// The journal does not know its key.
     UnknownKey,
-    /// It fits the commit, and no key that counts vouches for its key.
+    /// It is valid, but no key that counts vouches for its key.
     UnvouchedKey,
-    /// It does not fit the commit.
+    /// It does not match the commit.
     Bad,
-    /// It cannot be read.
+    /// It is unreadable.
     Damaged,
 }
 
@@ -32,16 +32,16 @@ pub enum SignatureState {
 pub struct SignatureView {
     /// The signature's own digest.
     pub id: Digest,
-    /// Fingerprint of the key; `null` when the signature cannot be read.
+    /// Fingerprint of the key; `null` if the signature is unreadable.
     pub key: Option<Digest>,
-    /// What it is worth.
+    /// Whether it is valid.
     pub state: SignatureState,
-    /// Why it cannot be read.
+    /// Why it is unreadable.
     #[serde(skip)]
     pub why: Option<String>,
 }
 
-/// What executing a commit's datums again has shown.
+/// The outcome of executing a commit's datums again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CertificateView {
     /// The certificate's digest.
@@ -51,7 +51,7 @@ pub struct CertificateView {
     pub certificate: Certificate,
 }
 
-/// A commit with what vouches for it.
+/// A commit with its signatures and certificates.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CommitDetails {
     /// The commit.
@@ -59,17 +59,17 @@ pub struct CommitDetails {
     pub commit: CommitView,
     /// Its signatures.
     pub signatures: Vec<SignatureView>,
-    /// What executing its datums again has shown.
+    /// The results of executing its datums again.
     pub certificates: Vec<Sorted<CertificateView>>,
 }
 
-/// All about a commit.
+/// A commit with its signatures and certificates.
 pub fn commit_details(store: &Store, id: CommitId, document: Commit) -> Result<CommitDetails> {
     let (signatures, certificates) = (signatures(store, &id)?, certificates(store, &id)?);
     Ok(CommitDetails { commit: commit_view(store, id, document)?, signatures, certificates })
 }
 
-/// The signatures of a commit. Only these are looked at; `proof::verify` checks all that the commit names.
+/// The signatures of a commit. Only these are checked; `proof::verify` checks everything that the commit references.
 pub fn signatures(store: &Store, commit: &CommitId) -> Result<Vec<SignatureView>> {
     let signed = store.signatures(commit)?.into_iter().map(|signed| {
         let (state, why) = match signed.vouched {
@@ -84,7 +84,7 @@ pub fn signatures(store: &Store, commit: &CommitId) -> Result<Vec<SignatureView>
     Ok(signed.collect())
 }
 
-/// What executing a commit's datums again has shown.
+/// The outcome of executing a commit's datums again.
 pub fn certificates(store: &Store, commit: &CommitId) -> Result<Vec<Sorted<CertificateView>>> {
     let all = store.certificates(commit)?.into_iter();
     Ok(all.map(|(id, certificate)| Sorted(CertificateView { id, certificate })).collect())

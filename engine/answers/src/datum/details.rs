@@ -1,4 +1,4 @@
-//! All about one datum, as programs see it: whatever people are shown, with ids in full.
+//! One datum in full.
 
 use repos::documents::ResultDocument;
 use repos::tree::{KeyRange, Tree, path_of};
@@ -14,33 +14,33 @@ use crate::file::FileView;
 use engine::Result;
 use engine::live::job_id;
 
-/// Output files of a datum that are listed.
+/// Maximum number of output files of a datum that are listed.
 const FILES: usize = 1000;
-/// Lines of a log that are its last words.
+/// Number of final log lines reported.
 const LINES: usize = 3;
 
-/// All about a datum in a job.
+/// Everything about a datum in a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DatumDetails {
     /// The datum, with the sizes of the files that it read.
     #[serde(flatten)]
     pub view: DatumView,
-    /// The job from which it is seen.
+    /// The job from which it is viewed.
     pub job: String,
-    /// The first files that it wrote, in order of their paths.
+    /// The first files that it wrote, sorted by path.
     pub outputs: Vec<FileView>,
-    /// Files that it wrote and that are not among these.
+    /// Number of further files that it wrote.
     pub outputs_left_out: u64,
-    /// The last lines that its last try printed; none when its log is not kept any more.
+    /// The last lines of its last try's log; empty if the log is no longer stored.
     pub last_words: Vec<String>,
 }
 
-/// All about a datum that was found, with the first thousand files that it wrote.
+/// All about a datum, with the first thousand files that it wrote.
 pub fn datum_details(store: &Store, found: &FoundDatum) -> Result<DatumDetails> {
     datum_with_files(store, found, FILES)
 }
 
-/// The same, with this many files at most.
+/// All about a datum, with at most this many of the files that it wrote.
 pub fn datum_with_files(store: &Store, found: &FoundDatum, most: usize) -> Result<DatumDetails> {
     let FoundDatum { job, view, result } = found;
     let mut view = view.clone();
@@ -74,11 +74,11 @@ fn outputs_of(store: &Store, result: &ResultDocument, most: usize) -> Result<Vec
     Ok(files)
 }
 
-/// The last lines that are not blank of what the last try printed.
+/// The last non-blank lines of the last try's log.
 pub fn last_words(store: &Store, result: &ResultDocument, lines: usize) -> Result<Vec<String>> {
     let Some(log) = result.tries.last().and_then(|last| last.log) else { return Ok(Vec::new()) };
     let log = match store.log_of(result, &log) {
-        // Given up by right: the failure is told without it.
+        // Legitimately given up: the failure is reported without it.
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         read => read?,
     };

@@ -1,4 +1,4 @@
-//! References to datums, resolved.
+//! Resolves references to datums.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +31,7 @@ pub struct FoundDatum {
     pub result: ResultDocument,
 }
 
-/// The datum that a reference names, with its newest result, the one in the named job, or the one that wrote the named file. `live` is
+/// The datum that a reference names, with its newest result, its result in the named job, or the one that wrote the named file. `live` is
 /// the activity of this process.
 pub fn find_datum(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<FoundDatum> {
     match datum {

@@ -1,4 +1,4 @@
-//! The datums of a job as a list: those that have ended, then those at work.
+//! The datums of a job as a list: ended ones, then running ones.
 
 use engine::Result;
 use engine::live::{JobKey, Live};
@@ -6,7 +6,7 @@ use repos::{JobRow, Store, Timestamp};
 
 use super::view::{DatumFilter, DatumState, DatumView, datums, datums_at_work};
 
-/// The datums of a job in a state, those that ended since a time, then those at work; each is read as it is asked for.
+/// The datums of a job in a state: those that ended since a time, then the running ones; read lazily.
 pub fn datum_list<'s>(
     store: &'s Store,
     live: Option<&Live>,
@@ -15,7 +15,7 @@ pub fn datum_list<'s>(
 ) -> Result<impl Iterator<Item = Result<DatumView>> + use<'s>> {
     let mut running = Vec::new();
     if job.sealed.is_none() {
-        // Before those that have ended, so that none is in neither.
+        // Read before the ended datums, so that none is missed in between.
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         let known = live.and_then(|live| live.job(&key));
         running = known.map(|known| datums_at_work(store, &known)).transpose()?.unwrap_or_default();
@@ -28,7 +28,7 @@ pub fn datum_list<'s>(
         for datum in ended.by_ref() {
             match datum {
                 Ok(datum) if is_since(&datum) => {
-                    // One that has ended since is not at work any more.
+                    // It has ended since, so it is not running any more.
                     running.retain(|other| other.id != datum.id);
                     return Some(Ok(datum));
                 }

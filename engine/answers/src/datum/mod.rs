@@ -1,10 +1,10 @@
-//! The datums of a job, live or ended; nothing is kept twice.
+//! The datums of a job, running or ended.
 //!
-//! - `view`    datums, as many as a filter lets through
-//! - `list`    those that have ended, then those at work
-//! - `known`   where the datums of a job are known from, whether it has ended or not
-//! - `find`    references to datums, resolved
-//! - `details` all about one datum, with what it read and wrote
+//! - `view` datums that match a filter
+//! - `list` ended datums, then running ones
+//! - `known` the sources of a job's datums, whether it has ended or not
+//! - `find` resolves references to datums
+//! - `details` one datum in full, with its inputs and outputs
 //!
 //! Not here: where bytes came from (`trace`).
 

@@ -23,7 +23,7 @@ impl Directories {
     pub fn add(&mut self, entry: &Entry) {
         let directory = entry.path.parent().unwrap_or_else(FilePath::root);
         self.found.entry(directory).or_default().add(entry);
-        // What is held is bounded: the deepest directories become part of those that hold them.
+        // Memory is bounded: the deepest directories are merged into their parents.
         if self.found.len() > 25 * self.wanted {
             self.fold(10 * self.wanted);
         }

@@ -1,4 +1,4 @@
-//! Paths that differ as programs see them, one at a time; and the repositories of which two runs made or used other files.
+//! Paths that differ, one at a time; and the repositories in which two runs made or used different files.
 
 use std::path::PathBuf;
 
@@ -17,31 +17,31 @@ use crate::file::FileView;
 /// A path that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DiffView {
-    /// Where; the newer place of a renamed file.
+    /// The path; for a renamed file, the new one.
     pub path: FilePath,
-    /// What became of it.
+    /// How it changed.
     pub change: Change,
-    /// The file before.
+    /// The old file.
     pub old: Option<FileView>,
-    /// The file now.
+    /// The new file.
     pub new: Option<FileView>,
-    /// What differs in it.
+    /// What differs in its content.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<Detail>,
-    /// Where the picture of the difference was written.
+    /// Where the difference image was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub picture: Option<PathBuf>,
 }
 
 impl DiffView {
-    /// A path that differs, with what is known of its contents.
+    /// A path that differs, with the difference in content if known.
     pub fn new(entry: Entry, detail: Option<Detail>, picture: Option<PathBuf>) -> Self {
         let view = |named: Option<Named>| named.map(|named| FileView::new(named.path, named.file));
         Self { path: entry.path, change: entry.change, old: view(entry.old), new: view(entry.new), detail, picture }
     }
 }
 
-/// A repository of which two runs made or used other files.
+/// A repository in which two runs made or used different files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RepoDiff {
     /// The repository.
@@ -50,7 +50,7 @@ pub struct RepoDiff {
     pub old: Option<CommitId>,
     /// The commit of the newer run.
     pub new: Option<CommitId>,
-    /// How many files differ.
+    /// The number of files that differ.
     #[serde(flatten)]
     pub counts: Counts,
 }
@@ -60,7 +60,7 @@ pub fn two_runs(store: &Store, first: &RunRef, second: &RunRef) -> Result<[RunId
     Ok([store.run_by_prefix(&first.0)?, store.run_by_prefix(&second.0)?])
 }
 
-/// The repositories of which two runs made or used other commits, each compared as it is asked for.
+/// The repositories in which two runs made or used different commits, compared lazily.
 pub fn diff_of_runs(store: &Store, [older, newer]: [RunId; 2]) -> Result<impl Iterator<Item = Result<RepoDiff>>> {
     let (older, newer) = (store.run(&older)?, store.run(&newer)?);
     let repos = store.repos()?.into_iter();
@@ -79,7 +79,7 @@ fn compare(store: &Store, repo: RepoName, older: &RunRow, newer: &RunRow) -> Res
     Ok(Some(RepoDiff { repo, old, new, counts }))
 }
 
-/// The commit that a run made or used; of several branches the store's default one.
+/// The commit that a run made or used; if there are several branches, that of the default branch.
 fn commit_of(store: &Store, repo: &RepoName, run: &RunRow) -> Result<Option<CommitId>, RepoError> {
     let found = match store.commit_of_run(repo, None, run) {
         Err(RepoError::SeveralCommits { .. }) => store.commit_of_run(repo, Some(&store.default_branch()?), run),

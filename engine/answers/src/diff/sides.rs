@@ -14,18 +14,18 @@ use crate::short::ShortIds;
 /// Two trees, and which part of them is compared.
 #[derive(Debug)]
 pub struct Sides {
-    /// The older one.
+    /// The older tree.
     pub older: Tree,
-    /// The newer one.
+    /// The newer tree.
     pub newer: Tree,
-    /// The older commit, where there is one.
+    /// The older commit, if there is one.
     pub old: Option<CommitId>,
-    /// The newer commit, where there is one.
+    /// The newer commit, if there is one.
     pub new: Option<CommitId>,
     what: Compared,
     /// Restricts the comparison to matching paths.
     matching: Option<Glob>,
-    /// Which two they are: `images@77ab01c2 → images@3fa9c1d2`.
+    /// Names both sides: `images@77ab01c2 → images@3fa9c1d2`.
     pub title: String,
 }
 

@@ -1,4 +1,4 @@
-//! What a word means that is to be explained.
+//! Resolves the word to explain.
 
 use engine::{EngineError, Result};
 use repos::{JobRow, Store};
@@ -6,7 +6,7 @@ use specs::{DatumRef, JobRef, PipelineName, RepoName, Target};
 
 use crate::named::{find_jobs, not_a_reference};
 
-/// What is to be explained.
+/// What to explain.
 #[derive(Debug, Clone)]
 pub enum Subject {
     /// A pipeline: why it is not running now.
@@ -17,7 +17,7 @@ pub enum Subject {
     Datum(DatumRef),
 }
 
-/// What a word means: a run, a file for the datum that wrote it, a pipeline, a job, else a datum.
+/// Resolves a word: a run, a file (meaning the datum that wrote it), a pipeline, a job, else a datum.
 pub fn subject(store: &Store, target: &Target) -> Result<Subject> {
     let word = match target {
         Target::Run(run) => return Ok(Subject::Jobs(find_jobs(store, &JobRef::Run(run.clone()))?)),
@@ -47,7 +47,7 @@ pub fn subject(store: &Store, target: &Target) -> Result<Subject> {
     Ok(Subject::Pipeline(name))
 }
 
-/// The one job that a word means; of a pipeline its newest.
+/// The single job that a word means; for a pipeline its newest.
 pub fn one_job(store: &Store, subject: Subject, word: &str) -> Result<JobRow> {
     let jobs = match subject {
         Subject::Jobs(jobs) => jobs,

@@ -1,4 +1,4 @@
-//! Files that are copied to a folder of this machine.
+//! Copies files to a local folder.
 
 use std::path::{Path, PathBuf};
 
@@ -16,39 +16,39 @@ use crate::named::{Files, find_files};
 /// What a download copied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GetView {
-    /// `null` for files that no commit was asked for.
+    /// `null` for files that were not requested from a commit.
     pub repo: Option<RepoName>,
-    /// `null` for files that no commit was asked for.
+    /// `null` for files that were not requested from a commit.
     pub commit: Option<CommitId>,
-    /// The folder that they are in now.
+    /// The folder that holds them now.
     pub dest: PathBuf,
-    /// Files that were asked for.
+    /// Number of files requested.
     pub files: u64,
-    /// Those of them that were written; the others were there with the same bytes.
+    /// How many were written; the others existed with the same bytes.
     pub written: u64,
-    /// Bytes of all that were asked for.
+    /// Bytes of all requested files.
     pub size_bytes: u64,
-    /// Files in directories that files took the place of: they are gone.
+    /// Number of files removed because a file replaced their directory.
     #[serde(skip)]
     pub removed: u64,
 }
 
-/// What to copy of a source.
+/// What to copy from a source.
 #[derive(Clone, Copy)]
 pub struct Download<'a> {
-    /// Only files that are new or other than in `since`, or in the commit before.
+    /// Only files that are new or changed since `since`, or since the parent commit.
     pub changed: bool,
-    /// What they are compared with; `None` for the commit before.
+    /// The revision to compare with; `None` for the parent commit.
     pub since: Option<&'a Revision>,
     /// Only files that match.
     pub matching: Option<&'a Glob>,
-    /// Replaces what is there with other bytes.
+    /// Overwrites existing files with other bytes.
     pub force: bool,
     /// Called with the files and bytes done so far, from several threads.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-/// Copies the files of a source to `dest`; errors name it as `shown`.
+/// Copies the files of a source to `dest`; errors call it `shown`.
 pub fn download(
     store: &Store,
     source: &Source,
@@ -92,7 +92,7 @@ fn get(
     })
 }
 
-/// The files that a commit's are compared with: those of `since`, else of the commit before.
+/// The files to compare a commit's with: those of `since`, else of its parent.
 pub fn older(store: &Store, newer: &Resolved, since: Option<&Revision>) -> Result<Tree> {
     Ok(match since {
         Some(revision) => {

@@ -1,4 +1,4 @@
-//! What is in a directory, or what a commit changed, a line at a time: a listing may have a million.
+//! Lists a directory, or the changes of a commit, entry by entry: a listing may have a million.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::named::{Files, find_files};
 /// What to list.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Listing<'a> {
-    /// All files below, instead of the next level.
+    /// All files below, instead of one level.
     pub recursive: bool,
     /// Only files that the commit added or modified.
     pub changed: bool,
@@ -23,10 +23,10 @@ pub struct Listing<'a> {
     pub matching: Option<&'a Glob>,
 }
 
-/// Lines of a listing, read as they are asked for.
+/// Entries of a listing, read lazily.
 pub type Lines<'s> = Box<dyn Iterator<Item = Result<ListedView>> + 's>;
 
-/// Something that is there and has no commit yet.
+/// Something that exists and has no commit yet.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Empty {
     /// None of its branches has a commit.
@@ -44,7 +44,7 @@ impl fmt::Display for Empty {
     }
 }
 
-/// The repository or branch that is named, if it is there and nothing was committed to it.
+/// The named repository or branch, if it exists and has no commit.
 pub fn without_commits(store: &Store, source: &Source) -> Result<Option<Empty>> {
     let Source::Reference(reference) = source else { return Ok(None) };
     let is_whole = reference.path.as_ref().is_none_or(FilePath::is_root);
@@ -62,7 +62,7 @@ pub fn without_commits(store: &Store, source: &Source) -> Result<Option<Empty>> 
     Ok(row.filter(|row| row.commit.is_none()).map(|_| Empty::Branch(reference.clone())))
 }
 
-/// What a source has. `NotFound`, after the last line, for a glob that matches nothing.
+/// The content of a source. `NotFound`, after the last entry, for a glob that matches nothing.
 pub fn listing<'s>(store: &'s Store, source: &Source, wanted: Listing<'s>) -> Result<Lines<'s>> {
     let (tree, path, place) = match find_files(store, source)? {
         Files::Commit(at) if wanted.changed => return changed(store, &at, wanted.matching),
@@ -98,7 +98,7 @@ fn changed<'s>(store: &'s Store, at: &Resolved, glob: Option<&'s Glob>) -> Resul
     })))
 }
 
-/// What matches, each file and directory once; with `recursive` the files in these.
+/// Lists each matching file and directory once; with `recursive` also the files in these directories.
 fn matching<'s>(
     store: &'s Store,
     (tree, path, place): (Tree, FilePath, String),

@@ -1,8 +1,8 @@
-//! Files and directories of commits, of code trees and of whatever else has files.
+//! Files and directories of commits, of code trees and of everything else that has files.
 //!
-//! - `list` what is in a directory, or what a commit changed
-//! - `read` the files whose contents are asked for
-//! - `get`  files that are copied to a folder of this machine
+//! - `list` lists a directory, or the changes of a commit
+//! - `read` opens files for their content
+//! - `get` copies files to a local folder
 //!
 //! Not here: which files a word names (`named`), where bytes are and were (`find`).
 
@@ -25,9 +25,9 @@ pub use repos::tree::FileEntry;
 pub struct FileView {
     /// The whole path.
     pub path: FilePath,
-    /// The length of its contents.
+    /// The length of its content.
     pub size_bytes: u64,
-    /// SHA-256 of its contents.
+    /// SHA-256 of its content.
     pub digest: Digest,
     /// Whether its owner may execute it.
     pub executable: bool,
@@ -45,13 +45,13 @@ impl FileView {
 pub struct DirectoryView {
     /// The whole path.
     pub path: FilePath,
-    /// Files at any depth below it.
+    /// The number of files below it, at any depth.
     pub files: u64,
     /// Their bytes.
     pub size_bytes: u64,
 }
 
-/// A line of a listing.
+/// An entry of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum ListedView {

@@ -1,4 +1,4 @@
-//! The files whose contents are asked for.
+//! Opens files for their content.
 
 use engine::{EngineError, Result};
 use repos::Store;
@@ -10,12 +10,12 @@ use super::FileView;
 use crate::named::{Files, find_files};
 use crate::short::ShortIds;
 
-/// A file, and what it is in.
+/// A file, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileAt {
     /// The file.
     pub file: FileView,
-    /// The commit with a short id, or what else it is in: `images@77ab01c2`.
+    /// The commit with a short id, as `images@77ab01c2`, or another container.
     pub place: String,
 }
 
@@ -35,11 +35,11 @@ pub fn file_at(store: &Store, reference: &Reference) -> Result<FileAt> {
     Ok(FileAt { file: FileView::new(path, file), place: shown })
 }
 
-/// The contents that a path or the id of a content names; to be read with `Store::open_file`.
+/// The content that a path or a content id names; read it with `Store::open_file`.
 pub fn file_of(store: &Store, source: &Source) -> Result<FileEntry> {
     let no_path = || usage(format!("`{source}` has no path"), format!("write {source}:/PATH"));
     let found = match source {
-        // Without a path it can only be the id of a file's content.
+        // Without a path only the id of a file's content makes sense.
         Source::Reference(reference) if reference.path.is_none() && source.as_id().is_none() => return Err(no_path()),
         _ => find_files(store, source)?,
     };
@@ -66,7 +66,7 @@ fn only_file(kind: PathKind, source: &Source, place: &str) -> Result<FileEntry> 
     }
 }
 
-/// The contents of all files that match, one after the other. `NotFound`, after the last, for a glob that matches nothing.
+/// All matching files, one after the other. `NotFound`, after the last, for a glob that matches nothing.
 pub fn files_matching<'s>(
     store: &'s Store,
     source: &Source,

@@ -12,7 +12,7 @@ use crate::named::{find_job, is_pipelines, not_a_reference};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Awaited {
     run: RunId,
-    /// `None` for all of them.
+    /// `None` for all of the run.
     pipelines: Option<BTreeSet<PipelineName>>,
 }
 
@@ -33,7 +33,7 @@ pub fn awaited(store: &Store, target: &Target) -> Result<Awaited> {
     }
 }
 
-/// These jobs as they are now.
+/// The current state of these jobs.
 pub fn awaited_jobs(store: &Store, awaited: &Awaited) -> Result<Vec<JobRow>> {
     let mut jobs = store.jobs_of_run(store.run(&awaited.run)?.order)?;
     jobs.retain(|job| awaited.pipelines.as_ref().is_none_or(|names| names.contains(&job.pipeline)));

@@ -1,4 +1,4 @@
-//! All about one job, as programs see it: whatever people are shown, with ids in full.
+//! One job in full.
 
 use engine::Result;
 use engine::live::Live;
@@ -12,34 +12,34 @@ use crate::datum::{
     DatumDetails, DatumFilter, DatumState, DatumView, FoundDatum, datum_details, datums, datums_at_work, provenance_of,
 };
 
-/// Failed datums of a job that are listed, and those at work.
+/// Maximum number of failed datums of a job that are listed, and of those in progress.
 const DATUMS: usize = 100;
 
-/// All about a job.
+/// Everything about a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobDetails {
     /// The job.
     #[serde(flatten)]
     pub view: JobView,
-    /// Where its datums were executed; absent while it has not ended, and when nothing more is kept of it.
+    /// Where its datums were executed; absent if it has not ended, or its details were dropped.
     pub executed_on: Option<ExecutorStamp>,
-    /// The commits that it took.
+    /// Its input commits.
     pub inputs: Vec<Provenance>,
-    /// The first datums that failed; of a job that runs those so far.
+    /// The first failed datums; for a running job, those so far.
     pub failed_datums: Vec<DatumDetails>,
-    /// The datums at work, in a job that runs in this engine.
+    /// The datums in progress, for a job that runs in this engine.
     pub running_datums: Vec<DatumView>,
-    /// Datums that end in a second, in a job that runs in this engine.
+    /// Datums finished per second, for a job that runs in this engine.
     pub datums_per_second: Option<f64>,
-    /// About how long it will take yet.
+    /// Estimated remaining time in seconds.
     pub seconds_left: Option<f64>,
 }
 
-/// All about a job. `live` is the activity of this process.
+/// Everything about a job. `live` is the activity of this process.
 pub fn job_details(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<JobDetails> {
     let known = live_job(live, job);
     let view = job_view(store, job, known.as_ref())?;
-    // Of a job whose engine is gone nobody has counted.
+    // For a job whose engine is gone, nobody has counted.
     let is_broken_off = job.sealed.is_none() && view.started_at.is_none();
     let has_failed = view.datums_failed > 0 || is_broken_off;
     let failed_datums = if has_failed { failed_datums(store, live, job)? } else { Vec::new() };

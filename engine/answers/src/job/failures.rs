@@ -1,4 +1,4 @@
-//! Why a job failed, with what a person needs next: its first failed datums, what they read, what they said last.
+//! Why a job failed, with what a user needs next: the first failed datums, their inputs, and their last output.
 
 use engine::Result;
 use engine::apply::find_retry;
@@ -17,20 +17,20 @@ use crate::datum::{DatumFilter, DatumInput, DatumState, DatumView, TryView, datu
 pub enum Ended {
     /// It has not ended.
     NotYet,
-    /// It has, and nothing more is recorded.
+    /// It has ended, and no reason is recorded.
     NotRecorded,
-    /// Why, and how many of its datums are kept; empty for one that succeeded.
+    /// The reason, and how many results are kept; empty for a job that succeeded.
     Because {
-        /// Why it ended as it did.
+        /// Why it ended in its state.
         reason: String,
-        /// Datums that failed.
+        /// Number of datums that failed.
         failed: u64,
-        /// Datums that have a result in spite of the others.
+        /// How many datums have a result despite the failure.
         kept: u64,
     },
 }
 
-/// Why a job ended as it did.
+/// Why a job ended in its state.
 pub fn why_ended(store: &Store, job: &JobRow) -> Result<Ended> {
     let Some(document) = document_of(store, job)? else {
         return Ok(if job.sealed.is_none() { Ended::NotYet } else { Ended::NotRecorded });
@@ -46,19 +46,19 @@ pub struct FailedDatum {
     pub id: DatumId,
     /// The first of its inputs, with the sizes of files.
     pub inputs: Vec<DatumInput>,
-    /// Inputs that are not among these.
+    /// How many inputs were left out.
     pub inputs_left_out: usize,
-    /// Names of inputs that no shell can read as a variable.
+    /// Names of inputs that a shell cannot read as variables.
     pub unreadable: Vec<String>,
     /// The last try.
     pub last: Option<TryView>,
-    /// How often it was tried.
+    /// The number of tries.
     pub tries: usize,
-    /// The last lines that the last try printed; none when its log is not kept any more.
+    /// The last lines that the last try printed; none if its log was deleted.
     pub last_words: Vec<String>,
 }
 
-/// How much of failed datums is wanted.
+/// How much of the failed datums to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are named after what they limit")]
 pub struct Most {
@@ -67,7 +67,7 @@ pub struct Most {
     pub lines: usize,
 }
 
-/// The first failed datums of a job, of one that runs those so far.
+/// The first failed datums of a job, also of a running one.
 pub fn failed_datums(store: &Store, live: Option<&Live>, job: &JobRow, most: Most) -> Result<Vec<FailedDatum>> {
     let filter = DatumFilter { state: Some(DatumState::Failed), ..DatumFilter::default() };
     let mut failed = Vec::new();
@@ -91,7 +91,7 @@ fn in_short(store: &Store, job: &JobRow, datum: DatumView, most: Most) -> Result
     Ok(FailedDatum { id: datum.id, inputs, inputs_left_out, unreadable, last, tries: datum.tries, last_words })
 }
 
-/// The size of an input file, found in the commits that the job took; `None` for a directory.
+/// The size of an input file, found in the commits that the job read; `None` for a directory.
 fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Result<Option<u64>> {
     for origin in provenance_of(store, job)? {
         let file = Tree::at(store.commit(&origin.commit)?.tree).file(store, &input.path)?;
@@ -102,12 +102,12 @@ fn input_bytes(store: &Store, job: &JobRow, input: &DatumInput) -> Result<Option
     Ok(None)
 }
 
-/// Whether a job may be retried: the newest of a pipeline that is not stopped, once it has ended.
+/// Whether a job may be retried: it is the newest of a pipeline that is not stopped, and has ended.
 pub fn may_be_retried(store: &Store, job: &JobRow) -> bool {
     find_retry(store, job).is_ok() && store.pipeline(&job.pipeline).is_ok_and(|row| !row.is_stopped())
 }
 
-/// Of jobs that did not succeed the one that most likely caused the other failures, and how many others there are; `None` when all
+/// The unsuccessful job that most likely caused the other failures, and how many others there are; `None` if all
 /// succeeded.
 pub fn first_cause(jobs: &[JobRow]) -> Option<(&JobRow, u64)> {
     let bad = || jobs.iter().filter(|job| job.sealed != Some(SealedState::Success));
@@ -115,7 +115,7 @@ pub fn first_cause(jobs: &[JobRow]) -> Option<(&JobRow, u64)> {
     Some((first, bad().count() as u64 - 1))
 }
 
-/// Causes before effects.
+/// Causes rank before effects.
 fn rank(state: Option<SealedState>) -> u8 {
     match state {
         Some(SealedState::Failure) => 0,

@@ -1,4 +1,4 @@
-//! Jobs of the store, of a pipeline or of a run, the newest first.
+//! Jobs of the store, of a pipeline or of a run, newest first.
 
 use std::ops::ControlFlow;
 
@@ -8,7 +8,7 @@ use specs::{JobRef, PipelineName};
 
 use crate::named::find_jobs;
 
-/// The jobs of a store, a pipeline or a run since a time, the newest first, and no more than `most`.
+/// The jobs of a store, a pipeline or a run since a time, newest first, at most `most`.
 pub fn jobs(store: &Store, of: Option<&JobRef>, since: Option<Timestamp>, most: usize) -> Result<Vec<JobRow>> {
     let is_since = |time: Timestamp| since.is_none_or(|since| time >= since);
     let mut jobs = match of {
@@ -40,7 +40,7 @@ fn of_pipeline(
     Ok(jobs)
 }
 
-/// The newest run first; within it the jobs in the order in which data flows, the last one first.
+/// The newest run first; within a run in reverse order of the data flow.
 fn of_all(store: &Store, is_since: impl Fn(Timestamp) -> bool, most: usize) -> Result<Vec<JobRow>> {
     let mut seeds = Vec::new();
     store.visit_runs(|run| {

@@ -1,4 +1,4 @@
-//! How fast a job is that runs in this process, and what it is at.
+//! The speed of a job that runs in this process, and its running datums.
 
 use engine::Result;
 use engine::live::LiveJob;
@@ -9,16 +9,16 @@ use specs::RepoName;
 use super::view::JobView;
 use crate::datum::{DatumView, running_datums};
 
-/// How fast a job is, and what it is at.
+/// The speed of a job, and its running datums.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pace {
-    /// Datums that end in a second.
+    /// Datums that end per second.
     pub datums_per_second: Option<f64>,
-    /// About how long it will take yet.
+    /// Estimated remaining time in seconds.
     pub seconds_left: Option<f64>,
-    /// How long a datum takes: half of them take longer.
+    /// The median duration of a datum.
     pub median_seconds: Option<f64>,
-    /// The datums that are executed, and since when; the oldest first.
+    /// The running datums with their start times, oldest first.
     pub running: Vec<(DatumView, Option<Timestamp>)>,
 }
 
@@ -44,18 +44,18 @@ pub fn pace(store: &Store, live: &LiveJob) -> Result<Option<Pace>> {
     }))
 }
 
-/// What a job made, and of what.
+/// The output of a job, and its inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JobOutput {
     /// The repository of its commit.
     pub repo: RepoName,
-    /// The commits that it took.
+    /// Its input commits.
     pub inputs: Vec<Provenance>,
-    /// Whether the commit holds only what succeeded, and is on no branch.
+    /// Whether the commit has only the successful part, and is on no branch.
     pub is_partial: bool,
 }
 
-/// What a job made; `None` when it has no commit.
+/// The output of a job; `None` without a commit.
 pub fn output_of(store: &Store, job: &JobView) -> Result<Option<JobOutput>> {
     let Some(id) = job.output_commit else { return Ok(None) };
     let commit = store.commit(&id)?;

@@ -42,13 +42,13 @@ pub struct JobView {
     /// When it entered its state, if it has not ended.
     #[serde(skip)]
     pub since: Option<Timestamp>,
-    /// Where its datums were executed; absent while it has not ended, and when nothing more is kept of it.
+    /// Where its datums were executed; absent if it has not ended, or its details were dropped.
     #[serde(skip)]
     pub executed_on: Option<ExecutorStamp>,
     /// What it waits for, if that is known.
     #[serde(skip)]
     pub waits_for: Option<WaitsFor>,
-    /// Its id with a run as people type it.
+    /// Its id with a short run id.
     #[serde(skip)]
     pub short: String,
 }
@@ -123,17 +123,17 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
     Ok(view)
 }
 
-/// A job as people type it: `detect@6e0b2f17`.
+/// A job with a short run id: `detect@6e0b2f17`.
 pub fn short_job(store: &Store, job: &JobRow) -> Result<String> {
     Ok(format!("{}@{}", job.pipeline, store.short_run(&job.run)?))
 }
 
-/// What an engine of this process knows of a job.
+/// What an engine in this process knows about a job.
 pub fn live_job(live: Option<&Live>, job: &JobRow) -> Option<LiveJob> {
     live.and_then(|live| live.job(&JobKey { order: job.order, pipeline: job.pipeline.clone() }))
 }
 
-/// What is recorded of a job's end; `None` of one that has not ended.
+/// The record of a job's end; `None` if it has not ended.
 pub fn document_of(store: &Store, job: &JobRow) -> Result<Option<JobDocument>> {
     Ok(job.document.map(|digest| store.document::<JobDocument>(&digest)).transpose()?)
 }
@@ -164,7 +164,7 @@ fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
     Ok(version.map(|version| version.executor))
 }
 
-/// What a job waits for that no engine looks at; `Err` with the reason if it can never run.
+/// What a job waits for if no engine runs; `Err` with the reason if it can never run.
 fn waits_for(store: &Store, job: &JobRow) -> Result<Result<WaitsFor, String>> {
     let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
     Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {

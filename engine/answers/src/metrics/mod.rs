@@ -106,13 +106,13 @@ pub struct Row {
     pub best: Vec<String>,
 }
 
-/// A row as programs read it: with the full address, so that each line is self-contained.
+/// A row for programs, with its full address, so that each line is self-contained.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct RowView<'a> {
     /// The row.
     #[serde(flatten)]
     pub row: &'a Row,
-    /// Parameters that are columns, in their order.
+    /// Parameters that are columns, in order.
     pub by: &'a [String],
 }
 

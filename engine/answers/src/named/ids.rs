@@ -78,7 +78,7 @@ impl Named {
         }
     }
 
-    /// Whether it is a log: text of user code, not a document.
+    /// Whether it is a log: output of user code, not a document.
     pub fn is_log(&self) -> bool {
         matches!(self, Self::Document(Kind::Log, _))
     }
@@ -348,7 +348,7 @@ pub fn find_version(store: &Store, reference: &Reference) -> Result<Option<(Vers
     Ok(Some((VersionOf { pipeline, version }, store.document(&row.document)?)))
 }
 
-/// All files of a commit.
+/// A commit with all its files.
 pub fn commit_at(store: &Store, id: CommitId) -> Result<Resolved> {
     Ok(Resolved { id, commit: store.commit(&id)?, path: FilePath::root() })
 }

@@ -1,11 +1,11 @@
-//! References to jobs, resolved.
+//! Resolves references to jobs.
 
 use engine::live::job_id;
 use engine::{EngineError, Result};
 use repos::{JobRow, Store};
 use specs::JobRef;
 
-/// The jobs that a reference names: one, or all of a run in the order in which data flows.
+/// The jobs that a reference names: one, or all of a run in the order of data flow.
 pub fn find_jobs(store: &Store, job: &JobRef) -> Result<Vec<JobRow>> {
     let (pipeline, run) = match job {
         JobRef::Newest(pipeline) => {
@@ -47,7 +47,7 @@ pub fn find_job(store: &Store, job: &JobRef) -> Result<JobRow> {
     }
 }
 
-/// Whether a reference to a job names a pipeline that there is.
+/// Whether a reference to a job names an existing pipeline.
 pub fn is_pipelines(store: &Store, job: &JobRef) -> Result<bool> {
     match job {
         JobRef::Newest(name) | JobRef::InRun { pipeline: name, .. } => Ok(store.find_pipeline(name)?.is_some()),

@@ -1,7 +1,7 @@
-//! What words name: ids of every sort by their first digits, versions of pipelines, jobs; and the files that they stand for.
+//! Resolves words: all kinds of ids by their first digits, versions of pipelines, jobs; and the files that they stand for.
 //!
-//! - `ids`  ids, versions, files
-//! - `jobs` references to jobs, resolved
+//! - `ids` ids, versions, files
+//! - `jobs` references to jobs
 //!
 //! Not here: references to commits (`Store::resolve`), to datums (`datum`).
 
@@ -17,7 +17,7 @@ pub use repos::store::Resolved;
 
 pub use jobs::{find_job, find_jobs, is_pipelines};
 
-/// A text that is not the reference it is meant to be.
+/// The error for an invalid reference.
 pub(crate) fn not_a_reference(error: &ReferenceError) -> EngineError {
     EngineError::Usage { what: error.to_string(), hint: error.hint() }
 }

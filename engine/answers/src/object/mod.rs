@@ -1,8 +1,8 @@
-//! One thing, whatever its sort: what a word names first, and what there is to say about it.
+//! Anything that a word names, and its description.
 //!
-//! - `views` results, code, images, keys, maps and contents as programs see them
+//! - `views` results, code, images, keys, maps and contents
 //!
-//! Not here: commits, runs, datums, jobs, versions, which have rooms of their own.
+//! Not here: commits, runs, datums, jobs and versions, which have their own modules.
 
 mod views;
 
@@ -29,16 +29,16 @@ pub enum Subject {
     Version(VersionOf),
     /// A commit.
     Commit(Box<Resolved>),
-    /// A job that made no commit.
+    /// A job without a commit.
     Job(JobRef),
     /// A datum of a job.
     Datum(DatumRef),
-    /// Another thing that has an id.
+    /// Another object with an id.
     Object(Named),
 }
 
-/// What a word names: a name comes first, of a repository, a branch, a tag; then a version; then an id; then a job or a datum, unless
-/// the document is wanted, which these do not have.
+/// What a word names. Resolution order: a repository, branch or tag; a version; an id; a job or a datum. Jobs and datums are skipped if the
+/// document is wanted, since they have none.
 pub fn subject(store: &Store, live: Option<&Live>, source: &Source, has_document: bool) -> Result<Subject> {
     let Source::Reference(reference) = source else { return by_id(store, source, has_document) };
     if let Some((of, _)) = find_version(store, reference)? {
@@ -54,7 +54,7 @@ pub fn subject(store: &Store, live: Option<&Live>, source: &Source, has_document
     let word = source.to_string();
     match &error {
         _ if has_document => {}
-        // A job that made no commit has an id anyway.
+        // A job without a commit still has an id.
         RepoError::NoCommit { .. } => {
             if let Ok(job @ JobRef::InRun { .. }) = word.parse::<JobRef>()
                 && find_job(store, &job).is_ok()
@@ -85,7 +85,7 @@ fn by_id(store: &Store, source: &Source, has_document: bool) -> Result<Subject> 
             Ok(Subject::Version(VersionOf { pipeline, version }))
         }
         (Ok(named), _) => Ok(Subject::Object(named)),
-        // Most likely a repository was meant: its error names the nearest.
+        // Probably a repository was meant: its error suggests the nearest name.
         (Err(error), Source::Reference(reference)) if error.kind() == ErrorKind::NotFound => {
             Err(store.resolve(reference).err().map_or(error, EngineError::from))
         }
@@ -93,7 +93,7 @@ fn by_id(store: &Store, source: &Source, has_document: bool) -> Result<Subject> 
     }
 }
 
-/// The exact bytes of the document of what a word names, whose SHA-256 is its id. `Usage` for what has none.
+/// The exact bytes of the document that a word names; their SHA-256 is its id. `Usage` if there is none.
 pub fn document_of(store: &Store, subject: &Subject) -> Result<Vec<u8>> {
     let (kind, digest) = match subject {
         Subject::Commit(at) => (Kind::Commit, at.id.digest()),

@@ -1,4 +1,4 @@
-//! Results, code, images, keys, maps and contents as programs see them. All but documents have their fields in the order of the alphabet.
+//! Descriptions of results, code, images, keys, maps and contents. All except documents have their fields in alphabetical order.
 
 use engine::Result;
 use repos::documents::{Certificate, ImageStamp, ResultDocument};
@@ -26,7 +26,7 @@ pub struct ResultView {
     pub document: ResultDocument,
 }
 
-/// A result.
+/// A result by its digest.
 pub fn result_view(store: &Store, digest: &Digest) -> Result<Sorted<ResultView>> {
     Ok(Sorted(ResultView { id: *digest, document: store.document(digest)? }))
 }
@@ -34,7 +34,7 @@ pub fn result_view(store: &Store, digest: &Digest) -> Result<Sorted<ResultView>>
 /// The code of versions of pipelines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CodeView {
-    /// How many files it has.
+    /// The number of its files.
     pub files: u64,
     /// The root of its tree.
     pub id: Digest,
@@ -53,10 +53,10 @@ pub fn code_view(store: &Store, tree: &Digest, versions: &[VersionOf]) -> Result
     Ok(CodeView { files, id: *tree, size_bytes, sort: "code", versions: words(versions) })
 }
 
-/// An image, and who uses it.
+/// An image, and the versions that use it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageUse {
-    /// Which image it is.
+    /// The image.
     #[serde(flatten)]
     pub image: ImageStamp,
     /// The versions of pipelines: `detect@v3`.
@@ -81,15 +81,15 @@ pub struct SigningKeyView {
     pub previous: Option<Digest>,
     /// As PEM.
     pub public_key: String,
-    /// When another key replaced it.
+    /// When it was replaced by another key.
     pub replaced_at: Option<Timestamp>,
-    /// Since when the journal has it.
+    /// When it was added to the journal.
     pub since: Timestamp,
     /// Whether it counts: the store's first key, or one that a key that counts vouches for.
     pub vouched: bool,
 }
 
-/// A key by its fingerprint; `None` when the journal has no such key.
+/// A key by its fingerprint; `None` if the journal has no such key.
 pub fn signing_key_view(store: &Store, fingerprint: &Digest) -> Result<Option<SigningKeyView>> {
     Ok(store.signing_key(fingerprint)?.map(|row| SigningKeyView {
         fingerprint: *fingerprint,
@@ -101,13 +101,13 @@ pub fn signing_key_view(store: &Store, fingerprint: &Digest) -> Result<Option<Si
     }))
 }
 
-/// What executing a commit's datums again has shown.
+/// The outcome of executing a commit's datums again.
 pub fn certificate_view(store: &Store, digest: &Digest) -> Result<Sorted<CertificateView>> {
     let certificate: Certificate = store.document(digest)?;
     Ok(Sorted(CertificateView { id: *digest, certificate }))
 }
 
-/// A document as it is.
+/// A document, unchanged.
 pub fn document_view(store: &Store, kind: Kind, digest: &Digest) -> Result<Value> {
     let bytes = store.document_bytes(kind, digest)?;
     let damaged = |error: serde_json::Error| RepoError::DamagedObject { kind, digest: *digest, why: error.to_string() };
@@ -117,9 +117,9 @@ pub fn document_view(store: &Store, kind: Kind, digest: &Digest) -> Result<Value
 /// A map: the files of a commit or a result, or a lineage.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct MapView {
-    /// How many entries it has; `null` for a map of other values, such as that of a job's datums.
+    /// The number of entries; `null` for a map of other values, such as a job's datums.
     pub entries: Option<u64>,
-    /// Whether its entries are files.
+    /// Whether the entries are files.
     pub has_files: bool,
     /// Its root.
     pub id: Digest,
@@ -132,7 +132,7 @@ pub fn map_view(store: &Store, root: &Digest) -> Result<MapView> {
     let as_files = Tree::at(*root).totals(store);
     let entries = match as_files.or_else(|_| Map::<Digest>::at(*root).totals(store)) {
         Ok(totals) => Some(totals.entries),
-        // A map with other values, such as that of a job's datums.
+        // A map with other values, such as a job's datums.
         Err(RepoError::Tree(TreeError::Damaged { .. })) => None,
         Err(error) => return Err(error.into()),
     };
@@ -140,14 +140,14 @@ pub fn map_view(store: &Store, root: &Digest) -> Result<MapView> {
     Ok(MapView { entries, has_files, id: *root, sort: "tree" })
 }
 
-/// The content of a file, and where it is or was.
+/// The content of a file, and its present and former paths.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContentView {
     /// Its SHA-256.
     pub digest: Digest,
-    /// Where it is or was: `images:/a.jpg`.
+    /// Present and former paths: `images:/a.jpg`.
     pub paths: Vec<String>,
-    /// Its length.
+    /// Its size in bytes.
     pub size_bytes: u64,
 }
 

@@ -1,7 +1,7 @@
-//! Pipelines: how far each is, what it is made of, and the versions that it had.
+//! Pipelines: their state, their parts, and their versions.
 //!
-//! - `view`     a pipeline as it is
-//! - `versions` the versions that it had
+//! - `view` the current version of a pipeline, and its state
+//! - `versions` all versions
 
 mod versions;
 mod view;

@@ -128,7 +128,7 @@ pub struct PipelineLine {
     /// Its newest job that ended.
     #[serde(skip)]
     pub ended: Option<JobView>,
-    /// Its output commit as people type it.
+    /// A unique short form of its output commit's id.
     #[serde(skip)]
     pub output: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What was checked, signed and packed, as programs see it. The fields have the order of the alphabet.
+//! Descriptions of what was verified, signed and packed. The fields are in alphabetical order.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,34 +15,34 @@ use specs::{Digest, Reference};
 use super::verify::{Link, Report, Since, Verdict};
 use crate::sorted::Sorted;
 
-/// What a check found.
+/// The result of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VerifyView {
     /// How many links of each kind were checked.
     pub checked: BTreeMap<String, u64>,
-    /// The links, where they are few.
+    /// The links, if they are few.
     pub links: Vec<Link>,
-    /// Those that do not hold.
+    /// The links that do not hold.
     pub not_held: Vec<Link>,
     /// What was added to the journal since a checkpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<SinceView>,
     /// What was checked.
     pub subject: String,
-    /// What it adds up to.
+    /// The verdict over all links.
     pub verdict: Verdict,
 }
 
 /// What was added to a journal since a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SinceView {
-    /// What the records after the checkpoint's say, by the kinds of their entries.
+    /// Entries in the records after the checkpoint, counted by kind.
     pub entries: BTreeMap<String, u64>,
-    /// Records that the journal has now.
+    /// Number of records in the journal now.
     pub records: u64,
 }
 
-/// What a check found.
+/// The result of a verification.
 pub fn verify_view(subject: &str, report: &Report, since: Option<&Since>) -> Sorted<VerifyView> {
     Sorted(VerifyView {
         checked: report.counts.iter().map(|(kind, count)| (kind.word().to_owned(), *count)).collect(),
@@ -54,31 +54,31 @@ pub fn verify_view(subject: &str, report: &Report, since: Option<&Since>) -> Sor
     })
 }
 
-/// The state of a journal, signed.
+/// A signed state of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CheckpointView {
-    /// The file that it was written to.
+    /// The file with the checkpoint, if it was written.
     pub file: Option<PathBuf>,
-    /// Records of the journal.
+    /// Number of records in the journal.
     pub records: u64,
-    /// The root of the tree over them.
+    /// The root of the Merkle tree over these records.
     pub root: Digest,
     /// The store's id.
     pub store: String,
-    /// The signed note, with the proof that was asked for.
+    /// The signed note, with the requested proof.
     pub text: String,
-    /// The key of this place in the form that readers of signed notes take.
+    /// The key of this machine, in the format of signed notes.
     pub verifier_key: Option<String>,
 }
 
-/// What a checkpoint is to show beside the state.
+/// What a checkpoint proves besides the state.
 #[derive(Debug, Clone, Copy)]
 pub enum Shows<'a> {
     /// Nothing else.
     State,
     /// That the journal has the record of this commit: a C2SP tlog-proof.
     Inclusion(&'a Reference),
-    /// That an older one of so many records is a prefix: what a witness is asked with, C2SP tlog-witness `add-checkpoint`.
+    /// That the state with this many records is a prefix: the request to a witness, C2SP tlog-witness `add-checkpoint`.
     Since(u64),
 }
 
@@ -110,12 +110,12 @@ fn lines(hashes: &[Digest]) -> String {
     hashes.iter().map(|hash| STANDARD.encode(hash.as_bytes()) + "\n").collect()
 }
 
-/// A bundle that was written.
+/// A written bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BundleView {
-    /// What it discloses, a line each.
+    /// What it discloses, one item per line.
     pub discloses: Vec<String>,
-    /// Its entries.
+    /// The number of its entries.
     pub entries: usize,
     /// The file.
     pub file: PathBuf,

@@ -21,7 +21,7 @@ pub struct CauseView {
     pub message: String,
     /// References to what changed, such as `images@main`.
     pub refs: Vec<String>,
-    /// Why, in the words of who decided it.
+    /// The reason, as its author wrote it.
     #[serde(skip)]
     pub reason: Option<String>,
 }
@@ -51,7 +51,7 @@ fn message_of(store: &Store, run: &RunRow) -> Result<String, RepoError> {
     Ok(made.filter(|commit| commit.run == run.run).map(|commit| commit.message).unwrap_or_default())
 }
 
-/// What a change was, in words: `commit images@main`, `retry detect @90c4d5e1`.
+/// The change in words: `commit images@main`, `retry detect @90c4d5e1`.
 pub fn cause_words(kind: CauseKind, refs: &[String]) -> String {
     let mut words = vec![kind.word().to_owned()];
     words.extend(refs.iter().map(|text| match text.strip_prefix('@').map(str::parse::<RunId>) {

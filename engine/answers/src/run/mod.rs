@@ -1,7 +1,7 @@
 //! Runs: what a change caused.
 //!
-//! - `view`  a run, and how far its jobs are
-//! - `cause` why a run came about
+//! - `view` a run, and the progress of its jobs
+//! - `cause` what caused a run
 
 mod cause;
 mod view;

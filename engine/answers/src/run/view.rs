@@ -1,4 +1,4 @@
-//! A run: what caused it, what it moved, and how far its jobs are.
+//! A run: its cause, the branches that it moved, and the progress of its jobs.
 
 use std::ops::ControlFlow;
 
@@ -18,22 +18,22 @@ use crate::short::ShortIds;
 pub struct RunView {
     /// Its id.
     pub id: RunId,
-    /// Why it came about.
+    /// What caused it.
     pub cause: CauseView,
     /// The branches that it moved.
     pub moves: Vec<MoveView>,
     /// The ids of its jobs.
     pub jobs: Vec<String>,
-    /// How far it has come.
+    /// Its progress.
     pub state: RunState,
     /// When it began.
     pub created_at: Timestamp,
     /// When its last job ended.
     pub finished_at: Option<Timestamp>,
-    /// Its id as people type it.
+    /// A unique short form of its id.
     #[serde(skip)]
     pub short: String,
-    /// How many of its jobs are in which state; states that none is in are left out.
+    /// The number of jobs in each state, without states that no job has.
     #[serde(skip)]
     pub counts: Vec<(usize, &'static str)>,
 }
@@ -54,7 +54,7 @@ impl From<Move> for MoveView {
     }
 }
 
-/// How far a run has come.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "the words say it")]
@@ -67,7 +67,7 @@ pub enum RunState {
 }
 
 impl RunView {
-    /// Whether nothing of it is on a branch: it was only tried.
+    /// Whether it was only a trial: nothing of it is on a branch.
     pub fn is_try(&self) -> bool {
         self.cause.kind == CauseKind::Try
     }
@@ -95,7 +95,7 @@ pub fn find_run(store: &Store, run: &RunRef, live: Option<&Live>) -> Result<RunV
     run_view(store, store.run(&store.run_by_prefix(&run.0)?)?, live)
 }
 
-/// The runs since a time, the newest first, and no more than `most`; each is looked at as it is asked for.
+/// The runs since a time, newest first, at most `most`; read lazily.
 pub fn runs<'s>(
     store: &'s Store,
     live: Option<&'s Live>,
@@ -113,11 +113,11 @@ pub fn runs<'s>(
     Ok(rows.into_iter().map(move |row| run_view(store, row, live)))
 }
 
-/// All about a run.
+/// A run by its row.
 pub fn run_view(store: &Store, row: RunRow, live: Option<&Live>) -> Result<RunView> {
     let jobs = store.jobs_of_run(row.order)?;
     let is_try = row.cause.kind == CauseKind::Try;
-    // Nobody continues with a try that is not at work.
+    // No later engine continues a trial that is not running.
     let state = match RunState::of(&jobs, live) {
         RunState::Waiting if is_try => RunState::Killed,
         RunState::Running if is_try && !jobs.iter().any(|job| is_at_work(job, live)) => RunState::Killed,
@@ -139,7 +139,7 @@ pub fn run_view(store: &Store, row: RunRow, live: Option<&Live>) -> Result<RunVi
     })
 }
 
-/// Whether an engine in this process works on the job right now.
+/// Whether an engine in this process is working on the job right now.
 fn is_at_work(job: &JobRow, live: Option<&Live>) -> bool {
     let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
     live.and_then(|live| live.job(&key)).is_some_and(|known| known.state != LiveState::Waiting)

@@ -46,7 +46,7 @@ pub struct VersionNode {
     pub author: String,
     /// The identity that the store authenticated.
     pub committer: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// The job that made it, `PIPELINE@RUN`; outputs only.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,7 +123,7 @@ pub struct DatumNode {
     /// All tries before the last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub earlier_tries: Vec<Try>,
-    /// The pipeline for which it ran.
+    /// The pipeline it ran for.
     pub pipeline: PipelineName,
     /// The pipeline's version then.
     pub version: u32,
@@ -247,7 +247,7 @@ pub struct SourceNode {
     pub committer: String,
     /// The author's message.
     pub message: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
     /// Why its content is no longer stored, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -386,7 +386,7 @@ pub struct Mention {
     pub author: String,
     /// The author's message.
     pub message: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: Timestamp,
 }
 

@@ -7,7 +7,7 @@ use specs::PipelineName;
 
 use super::nodes::Reader;
 
-/// What the datums of one pipeline made of it.
+/// Totals of the datums of one pipeline that read the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadersSum {
     /// The pipeline.
@@ -18,7 +18,7 @@ pub struct ReadersSum {
     pub files: u64,
     /// Datums that wrote nothing.
     pub without_files: u64,
-    /// Datums that failed.
+    /// Number of datums that failed.
     pub failed: u64,
     /// Files of these that are at a head now.
     pub at_head: u64,

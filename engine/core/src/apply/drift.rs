@@ -37,7 +37,7 @@ pub struct Drift {
     pub pipeline: PipelineName,
     /// The spec's file.
     pub file: PathBuf,
-    /// What differs; `errors` stands alone.
+    /// The differences; `errors` is always the only one.
     pub what: Vec<DriftPart>,
 }
 
@@ -49,7 +49,7 @@ pub enum DriftPart {
     Spec,
     /// The code.
     Code,
-    /// The file holds no valid spec now.
+    /// The file has no valid spec any more.
     Errors,
 }
 

@@ -133,14 +133,15 @@ pub enum AppliedState {
     Unchanged,
 }
 
-/// Applies specs with the executor of the store; the first apply that is not refused chooses it for good. `Settled` says which one it is.
+/// Applies specs with the executor of the store; the first apply that is not refused chooses it permanently. `Settled` says which one it
+/// is.
 ///
-/// Errors as those of [`apply`]; what is wrong with the specs in themselves is said also when no executor answers.
+/// Errors as in [`apply`]; errors in the specs themselves are reported even if no executor answers.
 pub async fn apply_with_own(store: &Store, executors: &Executors, request: Request<'_>) -> Result<(Applied, Settled)> {
     let settled = match executors::choose_executor(store, executors).await {
         Ok(settled) => settled,
         Err(error) => {
-            // The nearer error.
+            // Errors in the specs come first.
             check(request.set, request.sources)?;
             return Err(error);
         }

@@ -37,7 +37,7 @@ pub struct DeletablePipeline {
     pub open_jobs: u64,
 }
 
-/// Looks whether a pipeline can be deleted; `InUse` when others read its output.
+/// Checks whether a pipeline can be deleted; `InUse` if others read its output.
 pub fn deletable_pipeline(store: &Store, name: &PipelineName) -> Result<DeletablePipeline> {
     let version = store.pipeline(name)?.version;
     ensure_unread(&*Graph::load(store)?, name)?;
@@ -209,14 +209,14 @@ fn again(
     })
 }
 
-/// Stops jobs, those in `engine` that runs here, the others in the store: each is killed, and says by whom and `why`. Jobs stand in the
-/// order in which data flows. Those that `engine` runs end a little later.
+/// Stops jobs, those of `engine` in this process and the others in the store: each is killed, and records by whom and `why`. `jobs` are in
+/// the order of the data flow. Jobs of `engine` end a little later.
 pub fn stop_jobs(store: &Store, engine: Option<&Engine>, jobs: &[JobRow], by: &Actor, why: Option<&str>) -> Result<()> {
     let reason = match why {
         Some(why) => format!("stopped by {}: {why}", by.author),
         None => format!("stopped by {}", by.author),
     };
-    // Downstream jobs first: none of them starts because one above it has ended.
+    // Downstream jobs first, so that none of them starts when its upstream job ends.
     for job in jobs.iter().rev() {
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         if !engine.is_some_and(|engine| engine.stop_job(&key, &reason)) {

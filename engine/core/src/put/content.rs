@@ -1,4 +1,4 @@
-//! Files of this machine, and the caller's input as one file, on their way into the store.
+//! Local files, and the caller's input as one file: reads and stores them.
 
 use std::path::PathBuf;
 
@@ -11,25 +11,25 @@ use super::{Caller, MirrorOf, PutFiles};
 use crate::error::{EngineError, Result};
 use crate::target::TargetBranch;
 
-/// The files that are meant; none of them is read yet.
+/// The files to put, not yet read.
 #[derive(Debug)]
 pub(crate) struct Found {
     target: TargetBranch,
-    /// Whether all are read, also those that look unchanged.
+    /// Whether to read all files, also those that look unchanged.
     checksum: bool,
     options: PutOptions,
     gathered: Gathered,
 }
 
 impl Found {
-    /// Finds all files that are meant.
+    /// Finds all files to put.
     pub(crate) fn of(target: &TargetBranch, files: &PutFiles) -> Result<Self> {
         let options = files.options(target);
         let gathered = files::gather(&options)?;
         Ok(Self { target: target.clone(), checksum: files.checksum, options, gathered })
     }
 
-    /// Reads the files as far as their content is not known, and stores it unless this is a `dry_run`.
+    /// Reads the files whose content is not known, and stores it unless `dry_run`.
     pub(crate) fn content(self, store: &Store, caller: &dyn Caller, dry_run: bool) -> Result<Content> {
         let Self { target, checksum, options, gathered } = self;
         if let (Some(path), true) = (&options.as_path, reads_input(&options)) {
@@ -51,7 +51,7 @@ impl Found {
     }
 }
 
-/// What is put, read and stored already.
+/// The content to put, read and stored.
 #[derive(Debug)]
 pub(crate) struct Content {
     options: PutOptions,
@@ -81,7 +81,7 @@ impl Content {
         Ok((edits, Some(mirror)))
     }
 
-    /// What a transaction needs to mirror these files once it knows what they are put to; `None` unless they are a mirror.
+    /// What a transaction needs to mirror these files once the base tree is known; `None` unless they are a mirror.
     pub(crate) fn mirror(&self) -> Option<MirrorOf> {
         let left_out = match &self.held {
             Held::Files(gathered, uploaded) => uploaded.left_out(gathered),
@@ -91,7 +91,7 @@ impl Content {
         self.options.mirror.then_some(MirrorOf { directory, left_out })
     }
 
-    /// What could not be read and was left out for it, and why.
+    /// What could not be read and was skipped, and why.
     pub(super) fn skipped(&self) -> Vec<(PathBuf, String)> {
         match &self.held {
             Held::Files(gathered, uploaded) => [gathered.skipped.as_slice(), &uploaded.skipped].concat(),
@@ -99,14 +99,14 @@ impl Content {
         }
     }
 
-    /// Spares the next put from reading these files again.
+    /// Caches the files' digests, so that the next put need not read them again.
     pub(super) fn remember(&self, store: &Store) {
         if let Held::Files(gathered, uploaded) = &self.held {
             uploaded.remember(store, gathered);
         }
     }
 
-    /// Finds, reads and stores all files once more.
+    /// Finds, reads and stores all files again.
     pub(super) fn store_again(&mut self, store: &Store) -> Result<(), RepoError> {
         if reads_input(&self.options) {
             return Err(read_only_once("standard input"));
@@ -121,7 +121,7 @@ impl Content {
     }
 }
 
-/// Content is gone that cannot be read again.
+/// Content that can be read only once was collected.
 pub(super) fn read_only_once(source: &str) -> RepoError {
     let what = format!("garbage collection removed content that {source} also contained");
     RepoError::Conflict { what, hint: Some("repeat the command".to_owned()) }

@@ -1,4 +1,4 @@
-//! Lists of sources: one path or address a line.
+//! Lists of sources: one path or address per line.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use specs::Digest;
 use super::PutSource;
 use crate::error::{EngineError, Result};
 
-/// The sources of a list, whose name `shown` is for messages: a path a line, or an address, with `sha256:HEX` after it where its content
-/// is known; empty lines and those that begin with `#` are passed over.
+/// Parses a list of sources, called `shown` in messages: per line a path, or an address, optionally followed by `sha256:HEX`; empty lines
+/// and those that begin with `#` are skipped.
 ///
-/// `Lines` for lines that are none of these, `Usage` for a list without sources.
+/// `Lines` for invalid lines, `Usage` for a list without sources.
 pub fn sources_in(shown: &str, bytes: Vec<u8>) -> Result<Vec<PutSource>> {
     let text = String::from_utf8(bytes).map_err(|_| {
         EngineError::usage(format!("the list `{shown}` is not UTF-8"), "name such files with --files-from")
@@ -36,7 +36,7 @@ pub fn sources_in(shown: &str, bytes: Vec<u8>) -> Result<Vec<PutSource>> {
     Ok(sources)
 }
 
-/// A path, which may have spaces in it, or an address, which has none.
+/// A path, which may contain spaces, or an address, which cannot.
 fn of_line(line: &str) -> Result<PutSource> {
     let first = line.split_whitespace().next().unwrap_or_default();
     let PutSource::Web { url, .. } = PutSource::parse(Path::new(if is_address(line) { first } else { line }))? else {

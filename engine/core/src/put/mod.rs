@@ -1,13 +1,13 @@
-//! Putting files: from what a caller names to a commit.
+//! Putting files: from the named sources to a commit.
 //!
-//! 1. [`TargetBranch::of`](crate::target::TargetBranch::of) finds the branch; nothing is read for one that cannot get commits.
-//! 2. [`prepare`] reads and stores content, without a lock: first what can be read only once (`streams`: addresses on the web, archives,
-//!    the caller's input), then the files of this machine (`content`). Nothing of it is visible yet.
-//! 3. The caller may look at what a mirror would remove ([`PreparedPut::mirror`]) and drop everything; it is garbage then.
-//! 4. [`PreparedPut::commit`] turns the content into edits of the branch's head and publishes them; again from the new head when another
-//!    change came first, and with the content stored once more when garbage collection was in between.
+//! 1. [`TargetBranch::of`](crate::target::TargetBranch::of) resolves the branch; nothing is read if it cannot get commits.
+//! 2. [`prepare`] reads and stores content without a lock: first what can be read only once (`streams`: web addresses, archives, the
+//!    caller's input), then local files (`content`). Nothing of it is visible yet.
+//! 3. The caller may check what a mirror would remove ([`PreparedPut::mirror`]) and drop everything; then it is garbage.
+//! 4. [`PreparedPut::commit`] turns the content into edits of the branch's head and publishes them; it retries from the new head if
+//!    another change came first, and stores the content again if garbage collection removed some.
 //!
-//! [`preview`] does 2 without storing anything, and says what 4 would change. A transaction does 2 for each of its lines that puts files.
+//! [`preview`] does step 2 without storing anything, and returns what step 4 would change. A transaction does step 2 for each of its puts.
 //! Not here: walking and reading folders (`repos::files`), how a commit is published (`changes`).
 
 use std::io::Read;
@@ -37,40 +37,40 @@ pub(crate) use content::Found;
 use content::Content;
 use streams::Streams;
 
-/// Files to be committed to a branch.
+/// A request to commit files to a branch.
 #[derive(Debug, Clone)]
 pub struct PutRequest {
-    /// Where.
+    /// The branch.
     pub target: TargetBranch,
-    /// What.
+    /// The files.
     pub files: PutFiles,
-    /// The head that the branch must have; `None`: any.
+    /// The expected head of the branch; `None`: any.
     pub expect: Option<CommitId>,
-    /// By whom.
+    /// Who makes the change.
     pub by: Actor,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: String,
 }
 
-/// What is put, and where in the target.
+/// The files to put, and their place in the target.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub struct PutFiles {
     /// The directory that gets the files; `None` for `/`.
     pub directory: Option<FilePath>,
-    /// What is read; with `files_from` and no source, the folder `.`.
+    /// What is read; with `files_from` and without sources, the folder `.`.
     pub sources: Vec<PutSource>,
-    /// Where relative paths begin; `None`: the working folder of this process.
+    /// The base of relative paths; `None`: the working folder of this process.
     pub folder: Option<PathBuf>,
-    /// The whole path of a single file.
+    /// The full path of a single file.
     pub as_path: Option<FilePath>,
-    /// Puts the files inside the sources, which are tar archives, plain or compressed.
+    /// The sources are tar archives, plain or compressed: puts the files inside them.
     pub untar: bool,
     /// Also removes all files below the directory that the sources lack.
     pub mirror: bool,
-    /// Leaves out what matches one of these.
+    /// Leaves out paths that match one of these.
     pub exclude: Vec<Pattern>,
-    /// Leaves out what cannot be read, that changes while it is read, or that is not a regular file.
+    /// Leaves out files that are unreadable, that change while they are read, or that are not regular.
     pub skip_unreadable: bool,
     /// Puts only these paths, relative to the one source.
     pub files_from: Option<Arc<[PathBuf]>>,
@@ -85,29 +85,29 @@ impl PutFiles {
     }
 }
 
-/// What a put is to stand for.
+/// What a mirroring put replaces.
 #[derive(Debug, Clone)]
 pub struct MirrorOf {
-    /// The directory that holds what was put, and nothing else.
+    /// The directory, which afterwards contains only what was put.
     pub directory: FilePath,
-    /// What was left out of the put stays.
+    /// What was left out of the put, which stays.
     pub left_out: LeftOut,
 }
 
-/// Shows the files and bytes read so far, and the bytes in all (0 if unknown); called from several threads, dropped when all are read.
+/// Reports the files and bytes read so far, and the total bytes (0 if unknown); called from several threads, dropped when all are read.
 pub type PutProgress<'a> = Box<dyn Fn(u64, u64, u64) + Sync + 'a>;
 
-/// Who asks for a put: gives what only the caller has, and sees how it goes.
+/// The caller of a put: provides its input, and observes the progress.
 pub trait Caller: Sync {
     /// The content of [`PutSource::Input`]; taken at most once.
     fn input(&self) -> Box<dyn Read + '_> {
         Box::new(std::io::empty())
     }
 
-    /// The files of this machine were found; none is read yet.
+    /// The local files were found, and are not read yet.
     fn gathered(&self, _options: &PutOptions, _gathered: &Gathered) {}
 
-    /// These could not be read and are left out; each with the reason.
+    /// These files could not be read and are left out, with the reasons.
     fn skipped(&self, _skipped: &[(PathBuf, String)]) {}
 
     /// Reading begins.
@@ -115,13 +115,13 @@ pub trait Caller: Sync {
         Box::new(|_, _, _| {})
     }
 
-    /// Whether nobody waits for the answer any more: then reading ends.
+    /// Whether the caller does not wait any more: then reading ends.
     fn is_gone(&self) -> bool {
         false
     }
 }
 
-/// A caller without input who looks at nothing.
+/// A caller without input that observes nothing.
 impl Caller for () {}
 
 /// What a put would change.
@@ -129,14 +129,14 @@ impl Caller for () {}
 pub struct PutPreview {
     /// The changes of files.
     pub summary: ChangeSummary,
-    /// What of the sources cannot be read, and why.
+    /// The sources that cannot be read, and why.
     pub skipped: Vec<(PathBuf, String)>,
 }
 
-/// Bytes of a list of files: about ten million of them.
+/// Most bytes of a list of files: about ten million entries.
 pub const MAX_LIST_BYTES: u64 = 1 << 30;
 
-/// Says what a put would change: reads and hashes the files of this machine, and stores nothing.
+/// Returns what a put would change: reads and hashes local files, and stores nothing.
 pub fn preview(store: &Store, request: &PutRequest, caller: &dyn Caller) -> Result<PutPreview> {
     let PutRequest { target, files, .. } = request;
     Streams::of(files)?.ensure_none_in_a_preview(files)?;
@@ -146,7 +146,7 @@ pub fn preview(store: &Store, request: &PutRequest, caller: &dyn Caller) -> Resu
     Ok(PutPreview { summary: files::preview(store, base, &edits)?, skipped: content.skipped() })
 }
 
-/// Reads and stores all that is put. Nothing is visible before [`PreparedPut::commit`].
+/// Reads and stores everything to put. Nothing is visible before [`PreparedPut::commit`].
 pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Caller) -> Result<PreparedPut<'a>> {
     let PutRequest { target, files, .. } = request;
     let streams = Streams::of(files)?;
@@ -154,7 +154,7 @@ pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Calle
     let content = if streams.is_all() { None } else { Some(Found::of(target, files)?.content(store, caller, false)?) };
     let prepared = PreparedPut { store, request, content, streamed };
     if !prepared.streamed.files.is_empty() {
-        // All files, not only those that differ: none may be written twice.
+        // Checks all files, not only those that differ: none may be written twice.
         prepared.edits(Tree::empty())?;
     }
     Ok(prepared)
@@ -165,13 +165,13 @@ pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Calle
 pub struct PreparedPut<'a> {
     store: &'a Store,
     request: &'a PutRequest,
-    /// Files of this machine; `None` when all sources are streams.
+    /// Content of local files; `None` if all sources are streams.
     content: Option<Content>,
     streamed: Edits,
 }
 
 impl PreparedPut<'_> {
-    /// How much the put removes from the branch as it is now; `None` unless it is a mirror.
+    /// How much the put removes from the branch's current head; `None` unless it is a mirror.
     pub fn mirror(&self) -> Result<Option<Mirror>> {
         match &self.content {
             Some(content) if self.request.files.mirror => {
@@ -181,7 +181,7 @@ impl PreparedPut<'_> {
         }
     }
 
-    /// Where a file comes to lie whose directory looks like a file's name, and so was probably meant as one.
+    /// The path of a file whose directory looks like a file name, and so was probably meant as one.
     pub fn odd_place(&self) -> Option<String> {
         let PutRequest { target, files, .. } = self.request;
         let (path, name) = (files.directory.as_ref()?, files.single_file()?.file_name()?.to_str()?.to_owned());
@@ -191,7 +191,7 @@ impl PreparedPut<'_> {
         is_odd.then(|| format!("{}{name}", path.as_prefix()))
     }
 
-    /// Commits it, to the head that the branch has then; `NotExpected` if that is not the one that was expected.
+    /// Commits to the current head of the branch; `NotExpected` if that is not the expected one.
     pub fn commit(mut self) -> Result<CommitOutcome> {
         let (store, request) = (self.store, self.request);
         let PutRequest { target, expect, by, message, .. } = request;
@@ -214,7 +214,7 @@ impl PreparedPut<'_> {
         Ok(CommitOutcome { target: target.clone(), committed, summary, skipped })
     }
 
-    /// All that the put changes of a tree.
+    /// All changes that the put makes to a tree.
     fn edits(&self, base: Tree) -> Result<Edits, RepoError> {
         let mut edits = match &self.content {
             Some(content) => content.edits(self.store, base)?.0,
@@ -224,7 +224,7 @@ impl PreparedPut<'_> {
         Ok(edits)
     }
 
-    /// Stores the content once more, when garbage collection took some of it.
+    /// Stores the content again after garbage collection removed some of it.
     fn store_again(&mut self) -> Result<(), RepoError> {
         if !self.streamed.files.is_empty() {
             return Err(content::read_only_once("a stream"));
@@ -236,7 +236,7 @@ impl PreparedPut<'_> {
     }
 }
 
-/// Whether garbage collection took content since it was looked for.
+/// Whether garbage collection removed content since it was looked up.
 fn is_any_gone(store: &Store, edits: &Edits) -> Result<bool, RepoError> {
     for file in edits.files.values().flatten() {
         if !store.has_content(&file.digest)? {
@@ -252,7 +252,7 @@ fn is_alike(one: &str, other: &str) -> bool {
     extension(one).is_some() && extension(one) == extension(other)
 }
 
-/// A target that is a file is most likely meant as the new file's name.
+/// If the target directory is an existing file, it was probably meant as the new file's name: adds that hint.
 fn hint_at_name(error: EngineError, store: &Store, request: &PutRequest) -> EngineError {
     let PutRequest { target, files, .. } = request;
     let (Some(path), Some(source)) = (&files.directory, files.single_file()) else { return error };

@@ -1,4 +1,4 @@
-//! What a put reads.
+//! Sources of a put.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::target::TargetBranch;
 /// One source of a put.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PutSource {
-    /// A file or folder of the machine on which the request runs.
+    /// A local file or folder of the machine that runs the request.
     Path(PathBuf),
     /// A file on the web.
     Web {
@@ -22,12 +22,12 @@ pub enum PutSource {
         /// The digest that its content must have.
         digest: Option<Digest>,
     },
-    /// What the caller sends along: standard input, the body of a request.
+    /// Data sent by the caller: standard input, the body of a request.
     Input,
 }
 
 impl PutSource {
-    /// Reads a word as people write sources: `-` for the input, an address, or else a path.
+    /// Parses a source: `-` for the input, an address, else a path.
     pub fn parse(word: &Path) -> Result<Self> {
         Ok(match word.to_str() {
             Some("-") => Self::Input,
@@ -38,7 +38,7 @@ impl PutSource {
 }
 
 impl PutFiles {
-    /// The one source, if it is a file of this machine; as the caller wrote it.
+    /// The single source, if it is a local file; as the caller wrote it.
     pub(super) fn single_file(&self) -> Option<&Path> {
         match self.sources.as_slice() {
             [PutSource::Path(path)] if self.path(path).is_file() => Some(path),
@@ -46,7 +46,7 @@ impl PutFiles {
         }
     }
 
-    /// Where a path leads that the caller wrote. Left as it is if it can be: it comes back in messages.
+    /// The path for this process of a path that the caller wrote. Unchanged if possible, since messages contain it.
     pub(crate) fn path(&self, given: &Path) -> PathBuf {
         match &self.folder {
             Some(folder) => folder.join(given),
@@ -56,7 +56,7 @@ impl PutFiles {
         }
     }
 
-    /// The part that is files of this machine, or the input as one file.
+    /// The options for local files, or for the input as one file.
     pub(super) fn options(&self, target: &TargetBranch) -> PutOptions {
         let local = self.sources.iter().filter_map(|source| match source {
             PutSource::Path(path) => Some(self.path(path)),

@@ -1,6 +1,6 @@
-//! Sources that can be read only once: addresses on the web, archives, the caller's input as an archive.
+//! Sources that can be read only once: web addresses, archives, the caller's input as an archive.
 //!
-//! Each is read as a stream into the store, before the branch is looked at; the commit names the addresses as `origins`.
+//! Each is streamed into the store before the branch is read; the commit lists the addresses as `origins`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ use specs::{Digest, FilePath};
 use super::{Caller, PutFiles, PutSource};
 use crate::error::{EngineError, Result};
 
-/// Addresses that are read at the same time.
+/// How many addresses are read in parallel.
 const AT_ONCE: usize = 8;
 const MIRROR_HINT: &str = "download the files to a folder first, then put that folder";
 
@@ -27,7 +27,7 @@ const MIRROR_HINT: &str = "download the files to a folder first, then put that f
 #[derive(Debug)]
 pub(super) struct Streams {
     all: Vec<Stream>,
-    /// Whether there is no other source.
+    /// Whether there are no other sources.
     is_all: bool,
     /// Whether the input is put as one file.
     puts_input: bool,
@@ -37,7 +37,7 @@ pub(super) struct Streams {
 #[derive(Debug)]
 struct Stream {
     from: From,
-    /// What its bytes must have.
+    /// The expected digest.
     digest: Option<Digest>,
     becomes: Becomes,
 }
@@ -53,12 +53,12 @@ enum From {
 #[derive(Debug, Clone)]
 enum Becomes {
     File(FilePath),
-    /// The files of the archive that it is, below this directory.
+    /// The source is an archive: its files, below this directory.
     Files(FilePath),
 }
 
 impl Streams {
-    /// Those among the sources. `Usage` for options that mean nothing for them.
+    /// The streams among the sources. `Usage` for options that do not apply to them.
     pub(super) fn of(files: &PutFiles) -> Result<Self> {
         files.ensure_one_input()?;
         let streams: Vec<Stream> =
@@ -70,12 +70,12 @@ impl Streams {
         Ok(streams)
     }
 
-    /// Whether no source is left that is not a stream.
+    /// Whether all sources are streams.
     pub(super) fn is_all(&self) -> bool {
         self.is_all
     }
 
-    /// Refuses what means nothing for streams.
+    /// Refuses options that do not apply to streams.
     fn ensure_options(&self, files: &PutFiles) -> Result<()> {
         if files.untar && files.as_path.is_some() {
             let hint = "REF:/DIR is the target of the archive's files";
@@ -95,7 +95,7 @@ impl Streams {
         }
     }
 
-    /// Refuses what a preview cannot read, since it would be gone afterwards.
+    /// Refuses sources that a preview would use up.
     pub(super) fn ensure_none_in_a_preview(&self, files: &PutFiles) -> Result<()> {
         if !self.all.is_empty() {
             return Err(is_for_files("--dry-run", files.untar));
@@ -106,7 +106,7 @@ impl Streams {
         Ok(())
     }
 
-    /// Reads all streams and stores what they hold; nothing is committed yet.
+    /// Reads all streams and stores their content; commits nothing.
     pub(super) fn store(&self, store: &Store, caller: &dyn Caller) -> Result<Edits> {
         let progress = caller.progress();
         let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -153,7 +153,7 @@ fn is_for_files(option: &str, untar: bool) -> EngineError {
     EngineError::usage(format!("{option} is for local files, not for {what}"), MIRROR_HINT)
 }
 
-/// A source as a stream; `None` for one that is put as a file or folder.
+/// A source as a stream; `None` if it is put as a file or folder.
 fn stream_of(files: &PutFiles, source: &PutSource) -> Result<Option<Stream>> {
     let (from, digest) = match source {
         PutSource::Web { url, digest } => (From::Web(url.clone()), *digest),
@@ -185,14 +185,14 @@ fn stream_of(files: &PutFiles, source: &PutSource) -> Result<Option<Stream>> {
     Ok(Some(Stream { from, digest, becomes }))
 }
 
-/// The path of an address's file in a directory.
+/// The path in a directory for the file at an address.
 fn path_of(directory: &FilePath, url: &WebUrl) -> Result<FilePath> {
     let unnamed = || EngineError::usage(format!("`{url}` does not name a file"), "--as PATH names the file");
     let name = url.name().ok_or_else(unnamed)?;
     directory.join(&name).map_err(|error| RepoError::IllegalPaths(vec![error]).into())
 }
 
-/// Adds edits to others; a path written by both is an error.
+/// Merges edits; a path written by both is an error.
 pub(super) fn join(all: &mut Edits, more: Edits) -> Result<(), RepoError> {
     let twice: Vec<FilePath> = more.files.keys().filter(|path| all.files.contains_key(*path)).cloned().collect();
     if !twice.is_empty() {
@@ -214,7 +214,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Reads one stream and stores what it holds.
+    /// Reads one stream and stores its content.
     fn store(self, stream: &Stream) -> Result<Edits> {
         match &stream.from {
             From::Web(url) => {
@@ -261,7 +261,7 @@ impl Reading<'_> {
     }
 }
 
-/// Counts the bytes that are read, and stops when the caller is gone.
+/// A reader that counts bytes, and fails if the caller is gone.
 struct Watched<'a, R> {
     source: R,
     reading: Reading<'a>,

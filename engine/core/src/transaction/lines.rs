@@ -13,7 +13,7 @@ use repos::web::WebUrl;
 use crate::graph::BranchOf;
 use crate::put::{PutFiles, PutSource};
 
-/// The lines, as people are told of them.
+/// The format of the lines, as help text.
 pub const FORMAT: &str = r#"One JSON object per line; its first field is the change:
   {"put": "images:/cam7", "from": ["batch", "x.jpg"]}
         optional: "as": "/PATH", "mirror": true, "exclude": ["*.tmp"],
@@ -45,21 +45,21 @@ Example: new images and matching rules, visible to all pipelines together
 /// One line.
 #[derive(Debug, Clone)]
 pub struct Line {
-    /// Which one it is in its text, from 1.
+    /// Its line number in the text, from 1.
     pub number: u32,
-    /// Why, in the author's words.
+    /// The author's message.
     pub message: Option<String>,
     /// The revision that its branch must have before the transaction.
     pub expect: Option<Revision>,
-    /// What it does.
+    /// Its change.
     pub action: LineAction,
 }
 
-/// What a line does, as it is written: no name is looked up yet.
+/// The change of a line as written; no name is resolved yet.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "the fields are named as those of the lines")]
 pub enum LineAction {
-    /// Puts files; `files_from` is the file of a list of paths.
+    /// Puts files; `files_from` is a file with a list of paths.
     Put { on: Reference, files: Box<PutFiles>, files_from: Option<PathBuf> },
     /// Removes files, and with `recursive` directories.
     Rm { paths: Vec<FilePath>, on: Reference, recursive: bool },
@@ -88,7 +88,7 @@ const MAX_FIELDS: usize = 20;
 /// Most problems reported for one line.
 const MAX_PROBLEMS: usize = 100;
 
-/// Reads all lines; empty ones are passed over. `file` is for the places of problems, all of which are reported at once.
+/// Parses all lines; skips empty ones. `file` is for the places of problems, all of which are reported at once.
 pub fn lines_in(file: &str, text: &str) -> Result<Vec<Line>, Vec<Diagnostic>> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = Vec::new();
@@ -353,7 +353,7 @@ impl Fields<'_> {
     }
 }
 
-/// A branch as lines name one that is created or moved.
+/// The branch in a line that creates or moves one.
 struct OneBranch(BranchOf);
 
 impl FromStr for OneBranch {

@@ -1,13 +1,13 @@
 //! Transactions: several changes of files and branches that become visible together, as one run, or not at all.
 //!
-//! `lines` reads what people write, `request` finds and stores what the lines name and so makes steps of them, without a lock.
-//! `draft` puts the steps together in order, each on what those before it left; nothing is visible meanwhile. Then one journal record
-//! moves every branch. When somebody was quicker on one of them, all steps are put together again from the new heads.
+//! `lines` parses the input; `request` resolves the names in the lines, stores their content and so makes steps of them, without a lock.
+//! `draft` combines the steps in order, each on the result of those before it, with nothing visible. Then one journal record moves every
+//! branch. If another change moved one of them first, all steps are combined again from the new heads.
 //!
 //! Rules for the steps of one transaction:
-//! - all changes to a branch's files form one commit; once that commit was named (by a branch that moves to it, or as the origin of a copy
-//!   into another repository) no step can change it any more;
-//! - a reference to a branch means its state after the earlier steps; ids and tags mean what the store has;
+//! - all changes to a branch's files become one commit; once a step refers to that commit (a branch moves to it, or it is the source of a
+//!   copy into another repository), no later step changes it;
+//! - a reference to a branch means the result of earlier steps; ids and tags mean what is in the store;
 //! - `expect` refers to the head before the transaction.
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! From lines to steps: first all names and sources are found, then content is stored; what is wrong with any line is reported together.
+//! From lines to steps: first all names and sources are resolved, then content is stored; errors in all lines are reported together.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -17,16 +17,16 @@ use crate::put::{Caller, Found, MAX_LIST_BYTES, PutFiles};
 use crate::run::Actor;
 use crate::target::TargetBranch;
 
-/// Changes to be made together.
+/// Changes to make together.
 #[derive(Debug, Clone)]
 pub struct TransactionRequest {
-    /// What is done, in order.
+    /// The changes, in order.
     pub lines: Vec<Line>,
-    /// Where relative paths of files of this machine begin; `None`: the working folder of this process.
+    /// The base of relative paths of local files; `None`: the working folder of this process.
     pub folder: Option<PathBuf>,
-    /// By whom.
+    /// Who makes the changes.
     pub by: Actor,
-    /// Why; of commits whose lines say nothing else.
+    /// The message, for commits whose lines have none.
     pub message: String,
 }
 
@@ -36,17 +36,17 @@ impl TransactionRequest {
     }
 }
 
-/// Says what a transaction would do: reads and hashes files, stores nothing of them, and makes nothing visible.
+/// Returns what a transaction would do: reads and hashes files, stores none of them, and makes nothing visible.
 ///
-/// `Lines` when lines cannot be done.
+/// `Lines` if lines cannot be done.
 pub fn preview(store: &Store, request: &TransactionRequest, caller: &dyn Caller) -> Result<Outcome> {
     let steps = Steps { store, folder: request.folder.as_ref(), caller, dry_run: true }.of(&request.lines)?;
     request.of(&steps).preview(store)
 }
 
-/// Finds what all lines name, and stores the content that they put. Nothing is visible before [`PreparedTransaction::publish`].
+/// Resolves the names in all lines, and stores the content that they put. Nothing is visible before [`PreparedTransaction::publish`].
 ///
-/// `Lines` when names or sources of lines cannot be found.
+/// `Lines` if names or sources of lines cannot be found.
 pub fn prepare<'a>(
     store: &'a Store,
     request: &'a TransactionRequest,
@@ -69,7 +69,7 @@ pub struct PreparedTransaction<'a> {
 }
 
 impl PreparedTransaction<'_> {
-    /// Mirrors that would remove most of what is there: the caller should be asked about them.
+    /// Mirrors that would remove most of the existing files: the caller should confirm them.
     pub fn drastic(&self) -> Result<Vec<Drastic>> {
         let mirrors = |step: &Step| matches!(step.action, Action::Put { mirror: Some(_), .. });
         if !self.steps.iter().any(mirrors) {
@@ -78,13 +78,13 @@ impl PreparedTransaction<'_> {
         Ok(self.request.of(&self.steps).preview(self.store)?.drastic)
     }
 
-    /// Does it all, or nothing.
+    /// Does everything, or nothing.
     ///
-    /// `Lines` when lines cannot be done.
+    /// `Lines` if lines cannot be done.
     pub fn publish(self) -> Result<Outcome> {
         let Self { store, request, caller, steps } = self;
         match request.of(&steps).publish(store) {
-            // What it builds on goes in once more.
+            // Content that was collected meanwhile is stored again.
             Err(EngineError::Store(error)) if Store::is_collected(&error) => {
                 request.of(&steps_of(store, request, caller)?).publish(store)
             }
@@ -101,7 +101,7 @@ struct Steps<'a> {
     dry_run: bool,
 }
 
-/// A line whose names and sources were found.
+/// A line with its names and sources resolved.
 struct FoundLine<'a> {
     line: &'a Line,
     branch: BranchOf,
@@ -150,7 +150,7 @@ impl Steps<'_> {
         Ok(FoundLine { line, branch: (target.repo, target.branch), expect, files })
     }
 
-    /// The branch that gets a commit; it may be one that a line before creates.
+    /// The branch that gets a commit; an earlier line may create it.
     fn target(&self, reference: &Reference, created: &HashSet<BranchOf>) -> Result<TargetBranch> {
         let named = reference.revision.as_ref().and_then(Revision::as_branch);
         match named.map(|name| (reference.repo.clone(), name)).filter(|branch| created.contains(branch)) {
@@ -172,7 +172,7 @@ impl Steps<'_> {
             LineAction::Put { .. } => {
                 let files = files.expect("a put was gathered when it was found");
                 let content = files.content(self.store, self.caller, self.dry_run)?;
-                // All files, whatever the branch holds: steps before may change that.
+                // All files, whatever the branch holds: earlier steps may change it.
                 Action::Put { edits: content.edits(self.store, Tree::empty())?.0, mirror: content.mirror() }
             }
             LineAction::Rm { paths, recursive, .. } => Action::Rm { paths: paths.clone(), recursive: *recursive },
@@ -185,7 +185,7 @@ impl Steps<'_> {
     }
 }
 
-/// The paths in a list, which is at `path`, and which the caller calls `named`.
+/// The paths in the list at `path`, which the caller calls `named`.
 fn read_list(path: &Path, named: &Path) -> Result<Vec<PathBuf>> {
     let what = format!("the list `{}`", named.display());
     let mut bytes = Vec::new();

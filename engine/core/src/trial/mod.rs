@@ -1,12 +1,12 @@
-//! Trials: other commits, specs or code in place of the current ones.
+//! Trials: runs with other commits, specs or code instead of the current ones.
 //!
-//! A trial moves no branch, is never a pipeline's newest job, and nothing waits for it; only its results are shared, so what was tried
-//! costs nothing once it is made the present. Its run and its jobs are on record, whole trials make commits (`REPO@RUN`).
-//! - `request` from what is asked for to commits and pipelines
-//! - `select`  which pipelines a trial runs, and with which inputs
-//! - `sample`  which datums, when not all
-//! - `kept`    trials that are on record
-//! - `ephemeral`   trials of which nothing is kept: with folders of the host, to a folder of the host, or with a shell inside
+//! A trial moves no branch, is never a pipeline's newest job, and nothing waits for it; only its results are shared, so a trial costs
+//! nothing again once it becomes current. Its run and its jobs are recorded, and complete trials make commits (`REPO@RUN`).
+//! - `request` from the request to commits and pipelines
+//! - `select` which pipelines a trial runs, and with which inputs
+//! - `sample` which datums, if not all
+//! - `kept` recorded trials
+//! - `ephemeral` trials of which nothing is kept: with folders of the host, with output to a folder of the host, or with a shell
 //!
 //! Not here: how a job's datums are executed (`execution`), how a spec becomes a version (`apply`), how the results compare with the
 //! current output (`answers::trial`).
@@ -57,7 +57,7 @@ pub struct Request {
 /// Which datums to try.
 #[derive(Debug, Clone, Default)]
 pub enum Sample {
-    /// All.
+    /// Number of datums.
     #[default]
     All,
     /// This many, evenly spread.

@@ -1,4 +1,4 @@
-//! From what is asked for to what a trial takes in place of the present.
+//! From the request to what a trial uses instead of the current state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,31 +15,31 @@ use crate::error::{EngineError, Result};
 use crate::graph::{BranchOf, Graph};
 use crate::run::Actor;
 
-/// A trial as it is asked for.
+/// The request of a trial.
 #[derive(Debug)]
 pub struct TrialRequest {
-    /// Specs in place of the present ones, and where each comes from.
+    /// Specs instead of the current ones, and the source of each.
     pub specs: Option<(SpecSet, SpecSources)>,
     /// Commits in place of the heads of branches.
     pub replacements: Vec<Replacement>,
-    /// The pipelines that are asked for; empty for all that is touched.
+    /// The requested pipelines; empty for everything affected.
     pub names: BTreeSet<PipelineName>,
     /// Which datums.
     pub sample: Sample,
-    /// By whom.
+    /// Who makes the request.
     pub by: Actor,
-    /// The same in the words of the one who asks, for the record.
+    /// The request in the user's words, for the record.
     pub refs: Vec<String>,
 }
 
-/// A commit in place of a branch's head.
+/// A commit instead of a branch's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replacement {
-    /// In place of the one branch of its repository that pipelines read.
+    /// Instead of the only branch of its repository that pipelines read.
     Commit(Reference),
-    /// In place of this branch.
+    /// Instead of this branch.
     Branch {
-        /// The branch that is replaced.
+        /// The branch.
         branch: BranchOf,
         /// The commit.
         by: Reference,
@@ -47,10 +47,10 @@ pub enum Replacement {
 }
 
 impl TrialRequest {
-    /// Finds what the names mean, and does with the specs all that an apply does but publish them. `on_pull` is told of pulls of images,
-    /// `on_warnings` once of what is worth knowing of the specs.
+    /// Resolves the names, and does everything with the specs that an apply does except publishing. `on_pull` is called for pulls of
+    /// images, `on_warnings` once with warnings about the specs.
     ///
-    /// `Specs` when these cannot be applied, `NotFound` for a commit that is not there, `Usage` for one that no pipeline would read.
+    /// `Specs` if they cannot be applied, `NotFound` for a commit that does not exist, `Usage` for one that no pipeline would read.
     pub async fn prepare(
         &self,
         store: &Store,
@@ -75,7 +75,7 @@ impl TrialRequest {
 }
 
 impl Replacement {
-    /// Which branch gets which commit.
+    /// Which branch is replaced by which commit.
     fn find(&self, store: &Store, graph: &Graph) -> Result<(BranchOf, CommitId)> {
         match self {
             Self::Commit(reference) => {
@@ -95,9 +95,9 @@ impl Replacement {
 }
 
 impl EphemeralTrial {
-    /// Shows a folder of the host to the sandboxes: `from` is where it lies, `named` what the caller calls it, `at` its place inside.
+    /// Mounts a folder of the host in the sandboxes: `from` is its path, `named` the caller's name for it, `at` its path inside.
     ///
-    /// `Usage` for what is not a folder, or contains the store or is contained by it.
+    /// `Usage` if it is not a folder, or contains the store or is inside it.
     pub fn mount(&mut self, store: &Store, (from, named): (&Path, &Path), at: &Path) -> Result<()> {
         let named = named.display();
         let own = store.folder().canonicalize();

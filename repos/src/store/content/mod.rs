@@ -19,7 +19,7 @@ pub use read::FileReader;
 /// A file's content as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stored {
-    /// SHA-256 of its bytes.
+    /// SHA-256 of its content.
     pub digest: Digest,
     /// Its length in bytes.
     pub size_bytes: u64,
