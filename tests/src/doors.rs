@@ -15,7 +15,12 @@ const EVERYWHERE: [&str; 2] = ["repos::RepoError", "repos::Timestamp"];
 
 /// What some files or folders of `cli/src` may use in addition, and why.
 const HERE: &[(&str, &[&str], &str)] = &[
-    ("app.rs", &["repos::set_stop_point"], "tests stop the process at a named point"),
+    ("app/mod.rs", &["repos::set_stop_point"], "tests stop the process at a named point"),
+    (
+        "app/tests.rs",
+        &["repos::Change", "repos::Publisher", "repos::Store", "repos::journal"],
+        "tests hand a change over",
+    ),
     ("context/", &["repos::OpenOptions", "repos::Store", "repos::place::Access", "repos::time"], "opens the store"),
     ("executors.rs", &["repos::random_hex"], "a name that nobody else has"),
     (
@@ -25,24 +30,13 @@ const HERE: &[(&str, &[&str], &str)] = &[
     ),
     ("output/escape.rs", &["repos::random_hex"], "a mark that no text has"),
     ("socket/", &["repos::Change", "repos::Publisher", "repos::Store", "repos::packs::PackName"], "hands changes over"),
-    ("socket/tests.rs", &["repos::journal"], "a change to hand over"),
     ("commands/bundle.rs", &["repos::random_hex"], "a name that nobody else has"),
+    ("commands/change.rs", &["repos::files::ChangeSummary"], "what a commit changed"),
     ("commands/fsck.rs", &["repos::fsck", "repos::packs::open_url", "repos::store::journal_at"], "repairs a store"),
     ("commands/gc.rs", &["repos::gc"], "collects garbage"),
     ("commands/init/example.rs", &["repos::files::Edits", "repos::tree::FileEntry"], "commits files"),
-    ("commands/change.rs", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
-    ("commands/cp.rs", &["repos::files"], "commits files"),
-    ("commands/mv.rs", &["repos::files"], "commits files"),
-    ("commands/put.rs", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
-    ("commands/revert.rs", &["repos::files"], "commits files"),
-    ("commands/rm.rs", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
-    (
-        "commands/streams.rs",
-        &["repos::Store", "repos::documents::Origin", "repos::files", "repos::tree", "repos::web"],
-        "commits files",
-    ),
-    ("commands/try_out/", &["repos::Store", "repos::documents::ResultDocument"], "executes what is tried"),
-    ("commands/txn/", &["repos::Store", "repos::files", "repos::tree"], "commits files"),
+    ("commands/pipeline/sources.rs", &["repos::web::WebUrl"], "reads specs from the web"),
+    ("commands/put.rs", &["repos::files"], "how files are put"),
 ];
 
 /// Types that `cli` turns into JSON by `derive(Serialize)` alone: lines that print an answer unchanged, with words for users beside

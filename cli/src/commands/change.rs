@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use engine::edit::Edit;
 use engine::target::{CommitOutcome, TargetBranch};
-use repos::Store;
 use repos::files::ChangeSummary;
 use serde::Serialize;
 use specs::{BranchName, CommitId, RepoName, RunId};
 
 use super::next;
 use crate::author;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count, plural, size};
 

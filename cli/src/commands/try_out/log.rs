@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use answers::logs::ResultDocument;
 use engine::feed::{Feed, Follower, Heard};
 use engine::trial::{Begun, Tried};
-use repos::Store;
-use repos::documents::ResultDocument;
 use specs::{DatumId, Digest};
 use tokio::sync::{mpsc, watch};
 
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::output::{ShortIds, count};
 

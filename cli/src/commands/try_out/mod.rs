@@ -17,7 +17,6 @@ use engine::Engine;
 use engine::live::JobState;
 use engine::run::Actor;
 use engine::trial::{Begun, EphemeralTrial, Request, Tried, try_out};
-use repos::Store;
 use specs::{ErrorKind, Glob, PipelineName};
 use tokio::sync::{mpsc, watch};
 
@@ -25,7 +24,7 @@ use self::log::Log;
 use self::request::parse_mount;
 use super::run::{end_now, with_engine};
 use crate::author::by;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 
 /// Try other data, specs or code without moving any branch

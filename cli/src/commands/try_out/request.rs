@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use engine::trial::{EphemeralTrial, Replacement, Request, Sample, TrialRequest};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use repos::Store;
 use sandbox::{Console, Executor};
 use specs::Reference;
 
@@ -16,7 +15,7 @@ use super::Args;
 use crate::author;
 use crate::commands::choose_executor::Pulling;
 use crate::commands::pipeline::sources::{Files, warn};
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 
 /// Extensions of spec files.
