@@ -38,6 +38,8 @@ pub(crate) struct Failure {
     pub(crate) done: Done,
     /// All problems in the given files, each with its place; the message has their number.
     pub(crate) diagnostics: Vec<Diagnostic>,
+    /// The name, path or id that was not found, if that is why.
+    pub(crate) missing: Option<String>,
 }
 
 /// What a command has done despite its failure.
@@ -79,7 +81,7 @@ impl CliError {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let (message, done) = (message.into(), Done::Nothing);
         let (causes, diagnostics) = (Vec::new(), Vec::new());
-        Self::Failure(Box::new(Failure { kind, message, causes, hint: None, done, diagnostics }))
+        Self::Failure(Box::new(Failure { kind, message, causes, hint: None, done, diagnostics, missing: None }))
     }
 
     /// A usage error, with a correct line as hint.
@@ -96,7 +98,7 @@ impl CliError {
     pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();
         let (message, done) = (error.to_string(), Done::Nothing);
-        Self::Failure(Box::new(Failure { kind, message, causes, hint, done, diagnostics: Vec::new() }))
+        Self::Failure(Box::new(Failure { kind, message, causes, hint, done, diagnostics: Vec::new(), missing: None }))
     }
 
     /// From an error of the operating system while doing `what`.
@@ -115,9 +117,9 @@ impl CliError {
         self
     }
 
-    /// Whether it is a failure whose message begins with these words.
-    pub(crate) fn is_about(&self, words: &str) -> bool {
-        matches!(self, Self::Failure(failure) if failure.message.starts_with(words))
+    /// Whether it failed because this name, path or id was not found.
+    pub(crate) fn misses(&self, name: &str) -> bool {
+        matches!(self, Self::Failure(failure) if failure.missing.as_deref() == Some(name))
     }
 
     /// Sets the next thing to try.
@@ -214,7 +216,8 @@ fn in_one_line(problem: &Diagnostic) -> String {
 
 impl From<RepoError> for CliError {
     fn from(error: RepoError) -> Self {
-        let told = Self::from_error(error.kind(), &error, error.hint());
+        let missing = error.missing_name();
+        let told = Self::from_error(error.kind(), &error, error.hint()).map(|failure| failure.missing = missing);
         match error {
             RepoError::Unsure { .. } => told.done(Done::NotKnown),
             RepoError::RevertConflict { paths, .. } => told.map(|failure| {

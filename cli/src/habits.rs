@@ -182,15 +182,16 @@ pub(crate) fn answer(argv: &[OsString]) -> Option<CliError> {
 pub(crate) fn amend(argv: &[OsString], done: Result<()>) -> Result<()> {
     done.map_err(|error| match error {
         CliError::Failure(failure) if failure.kind == ErrorKind::NotFound => match pv_line(argv) {
-            Some((asked, line)) if is_about(&failure, &asked) => CliError::Failure(failure).hint(line),
+            Some((asked, line)) if is_missing(&failure, &asked) => CliError::Failure(failure).hint(line),
             _ => CliError::Failure(failure),
         },
         error => error,
     })
 }
 
-fn is_about(failure: &Failure, asked: &str) -> bool {
-    asked.split(' ').nth(1).is_some_and(|word| failure.message.contains(&format!("`{word}` not found")))
+/// Whether the second word of another tool's command was taken for a name.
+fn is_missing(failure: &Failure, asked: &str) -> bool {
+    asked.split(' ').nth(1).is_some_and(|word| failure.missing.as_deref() == Some(word))
 }
 
 /// The words of the other tool's command, and the equivalent pv line.

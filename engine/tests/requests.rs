@@ -306,7 +306,7 @@ fn edits_say_what_they_did_and_refuse_what_cannot_be_meant() {
     assert_eq!((removed.summary.removed, s.files("images").len()), (1, 1));
     let reverted = commit(Edit::revert(&s.store, &reference("images")).unwrap());
     let document = s.store.commit(&reverted.head().unwrap()).unwrap();
-    let short = s.store.short_commit_id(&removed.head().unwrap()).unwrap();
+    let short = s.store.short_commit(&removed.head().unwrap()).unwrap();
     assert_eq!((document.message, s.files("images").len()), (format!("revert {short}"), 2));
     let before = visible(&s);
     let refused = [

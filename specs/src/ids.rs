@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use crate::digest::{Digest, DigestError, decode_hex, serde_as_text};
 
+/// The minimum number of hex digits in an id that is shown to people.
+pub const SHORT_DIGITS: usize = 8;
+
 macro_rules! digest_id {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*

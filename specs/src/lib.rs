@@ -45,7 +45,7 @@ pub use diagnostics::{Diagnostic, Place, Severity, nearest};
 pub use digest::Digest;
 pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError, KeyTemplate, KeyTemplateError};
-pub use ids::{CommitId, DatumId, RunId};
+pub use ids::{CommitId, DatumId, RunId, SHORT_DIGITS};
 pub use kind::ErrorKind;
 pub use names::{BranchName, NameError, PipelineName, RepoName, SecretKey, SecretName, TagName};
 pub use path::{FilePath, MAX_PART_BYTES, MAX_PATH_BYTES, PathError};

@@ -138,10 +138,13 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8
     }
 }
 
-/// The filter of log messages for stderr: everything with `-v`; warnings for long-lived processes, whose output nobody watches.
+/// Which log messages go to stderr. For a long-lived process the warnings, since nobody watches its output; with `-v` all messages of pv.
+///
+/// `error`: something is lost or broken, and a person is needed. `warn`: something is degraded, and pv works around it. `info`: phases of an
+/// engine, starts and ends of jobs. `debug`: details for those who look for a fault.
 fn logged(cli: &Cli) -> Option<&'static str> {
     match &cli.command {
-        _ if cli.flags.verbose => Some("warn,cli=debug,engine=debug,repos=debug"),
+        _ if cli.flags.verbose => Some("warn,pv=debug,answers=debug,engine=debug,sandbox=debug,repos=debug"),
         Some(Command::Serve(_)) => Some("warn"),
         _ => None,
     }

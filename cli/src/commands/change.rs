@@ -13,7 +13,7 @@ use super::next;
 use crate::author;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count, plural, size};
+use crate::output::{count, plural, size};
 
 /// Who commits and why.
 #[derive(clap::Args, Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use answers::find::{FoundView, PeriodView, Sought, digest_of, find, sought};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{Columns, ShortIds, plural, size};
+use crate::output::{Columns, plural, size};
 
 /// Find every repository and path that has or had this content or name
 ///

@@ -9,7 +9,7 @@ pub(super) fn literal(error: impl Into<CliError>, path: Option<&FilePath>) -> Cl
     let error = error.into();
     let is_glob = |path: &&FilePath| path.as_str().contains(['*', '?', '[', '{']) && Glob::parse(path.as_str()).is_ok();
     match path.filter(is_glob) {
-        Some(path) if error.is_about(&format!("`{path}` not found")) => {
+        Some(path) if error.misses(path.as_str()) => {
             error.hint(format!("paths are literal; to use a pattern: --match '{path}'"))
         }
         _ => error,

@@ -4,7 +4,6 @@ use specs::RunId;
 
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::ShortIds;
 
 /// `next: pv run`, after a command that caused this run; nothing if the run has no jobs. If an engine takes jobs on its own, the
 /// suggestion is to wait.

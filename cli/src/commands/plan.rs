@@ -13,7 +13,7 @@ use super::pipeline::sources::{Files, warn};
 use crate::author;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{Human, Row, ShortIds, count};
+use crate::output::{Human, Row, count};
 
 /// Show what would run; run nothing
 #[derive(clap::Args, Debug)]

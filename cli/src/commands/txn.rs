@@ -12,7 +12,7 @@ use super::put::{self, Shown};
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count};
+use crate::output::count;
 
 /// Most bytes of all lines: about a million lines.
 const MAX_BYTES: u64 = 256 << 20;

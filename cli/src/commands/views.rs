@@ -12,7 +12,7 @@ use super::jobs::live;
 use super::next;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, Row, ShortIds, count, plural, size};
+use crate::output::{Human, Row, count, plural, size};
 
 /// The first line of `text`, for tables.
 pub(super) fn first_line(text: &str) -> String {

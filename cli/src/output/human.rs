@@ -1,9 +1,8 @@
 //! Formats times and ids for display.
 
-use answers::short::DIGITS;
 use jiff::tz::TimeZone;
 use repos::Timestamp;
-use specs::Digest;
+use specs::{Digest, SHORT_DIGITS};
 
 use crate::invocation::Environment;
 
@@ -80,7 +79,7 @@ impl Human {
 
 /// The first digits of a digest, for display only.
 pub(crate) fn short_digest(digest: &Digest) -> String {
-    digest.short(DIGITS)
+    digest.short(SHORT_DIGITS)
 }
 
 #[cfg(test)]

@@ -32,7 +32,6 @@ mod screen;
 mod sink;
 mod table;
 
-pub(crate) use answers::short::ShortIds;
 pub(crate) use escape::{LogText, paint};
 use escape::{escaped_json, shown};
 pub(crate) use failure::{diagnostic_text, failure_text};

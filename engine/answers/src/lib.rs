@@ -4,7 +4,6 @@
 //! ```text
 //! words    numbers and words in texts that are part of answers
 //! sorted   objects with their fields in alphabetical order
-//! short    unique short forms of ids
 //! named    resolves words: all kinds of ids, versions of pipelines, jobs; and the files that they stand for
 //! file     files and directories: listed, read, copied
 //! commit   commits, their history, signatures and certificates
@@ -55,7 +54,6 @@ pub mod proof;
 pub mod repo;
 pub mod run;
 pub mod setting;
-pub mod short;
 pub mod sorted;
 pub mod status;
 pub mod tag;

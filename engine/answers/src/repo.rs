@@ -8,8 +8,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName};
 
-use crate::short::ShortIds;
-
 pub use repos::journal::RepoKind;
 
 /// A repository.

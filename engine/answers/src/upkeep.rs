@@ -11,8 +11,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, RepoName};
 
-use crate::short::ShortIds;
-
 pub use repos::gc::{Plan, Selection};
 
 /// What was checked, what is wrong, and what was done about it.

@@ -102,7 +102,7 @@ impl Edit {
         let target = &self.target;
         let message = match &self.action {
             Action::Revert(commit) if message.is_empty() => {
-                let short = store.short_commit_id(&commit.id)?;
+                let short = store.short_commit(&commit.id)?;
                 format!("revert {short} {}", commit.commit.message).trim_end().to_owned()
             }
             _ => message.to_owned(),

@@ -22,7 +22,7 @@ use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
 use crate::graph::{Graph, Pipeline};
 use crate::inputs::{InputResolver, Readiness, WaitsFor};
-use crate::live::{Counts, EngineEvent, JobKey, Live};
+use crate::live::{Counts, EngineEvent, JobKey, Live, job_id};
 use crate::phase::{Phase, Phases};
 use crate::recipe::Leaf;
 use crate::run::Actor;
@@ -229,6 +229,7 @@ impl Engine {
 
     /// Advances to a phase, with its immediate effects on slots and jobs.
     fn advance(&self, to: Phase) {
+        tracing::info!("the engine is {to:?}");
         self.phases.advance(to);
         self.slots.shut();
         self.stop_interrupted();
@@ -402,6 +403,7 @@ impl Engine {
                     repos::fail_at("job.before_start")?;
                     let (reprocess, again) = (self.reprocesses(job)?, self.again(job)?);
                     let context = JobContext { reprocess, again, ..self.context(job, pipeline, leaves, stopped)? };
+                    tracing::info!("job {} starts", job_id(&job.pipeline, &job.run));
                     // Last: a job that could not be started for a transient reason is started at the next look.
                     self.active.lock().expect("no panic under this lock").insert(key.clone(), stop);
                     jobs.spawn(async move { (key, run_job(context).await) });

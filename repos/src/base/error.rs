@@ -60,6 +60,8 @@ pub enum RepoError {
     BranchNotFound { repo: RepoName, branch: BranchName, similar: Option<String> },
     #[error("`{revision}` is not a branch, tag, commit or run of repository `{repo}`")]
     RevisionNotFound { repo: RepoName, revision: String, similar: Option<String> },
+    #[error("pipeline `{pipeline}` not found")]
+    PipelineNotFound { pipeline: PipelineName, similar: Option<String> },
     #[error("run `{run}` not found")]
     RunNotFound { run: String },
     #[error("`{prefix}` is ambiguous: {}", .candidates.join(", "))]
@@ -191,6 +193,7 @@ impl RepoError {
             | Self::RepoNotFound { .. }
             | Self::BranchNotFound { .. }
             | Self::RevisionNotFound { .. }
+            | Self::PipelineNotFound { .. }
             | Self::RunNotFound { .. }
             | Self::NoCommit { .. }
             | Self::NotSoFarBack { .. }
@@ -223,6 +226,18 @@ impl RepoError {
         }
     }
 
+    /// The name, path or id that was asked for and is not there, if that is what went wrong.
+    pub fn missing_name(&self) -> Option<String> {
+        match self {
+            Self::RepoNotFound { repo, .. } => Some(repo.to_string()),
+            Self::BranchNotFound { branch, .. } => Some(branch.to_string()),
+            Self::PipelineNotFound { pipeline, .. } => Some(pipeline.to_string()),
+            Self::FileNotFound { path, .. } => Some(path.to_string()),
+            Self::RunNotFound { run: name } | Self::RevisionNotFound { revision: name, .. } => Some(name.clone()),
+            _ => None,
+        }
+    }
+
     /// The next thing to try.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -232,6 +247,7 @@ impl RepoError {
             Self::RepoNotFound { similar: Some(similar), .. }
             | Self::BranchNotFound { similar: Some(similar), .. }
             | Self::RevisionNotFound { similar: Some(similar), .. }
+            | Self::PipelineNotFound { similar: Some(similar), .. }
             | Self::FileNotFound { similar: Some(similar), .. } => Some(format!("did you mean `{similar}`?")),
             Self::RepoNotFound { repo, similar: None } => {
                 Some(format!("pv repo list lists all; to create it: pv repo create {repo}"))
@@ -240,6 +256,7 @@ impl RepoError {
                 Some(format!("pv branch list {repo} lists its branches; to create it: pv branch create {repo}@{branch}"))
             }
             Self::RevisionNotFound { repo, similar: None, .. } => Some(format!("pv log {repo} lists its commits")),
+            Self::PipelineNotFound { similar: None, .. } => Some("pv pipeline list lists all".to_owned()),
             Self::RunNotFound { .. } => Some("pv log lists the runs".to_owned()),
             Self::BadSources(_) => Some(LEAVE_OUT.to_owned()),
             Self::ChangedWhileRead { .. } => {

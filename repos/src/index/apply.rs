@@ -254,8 +254,8 @@ fn apply_version(view: &mut View<'_>, pipeline: &PipelineName, mut row: Pipeline
 /// Stops a pipeline after the latest run, or starts it.
 fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Result<(), RepoError> {
     let key = keys::pipeline(pipeline);
-    let mut row: PipelineRow = read(view, &key)?
-        .ok_or_else(|| RepoError::NotFound { what: format!("pipeline `{pipeline}` not found"), hint: None })?;
+    let mut row: PipelineRow =
+        read(view, &key)?.ok_or_else(|| RepoError::PipelineNotFound { pipeline: pipeline.clone(), similar: None })?;
     let runs = counter(view, meta::RUNS)?;
     match row.stops.last_mut().filter(|stop| stop.until.is_none()) {
         None if stop => row.stops.push(Stop { after: runs, until: None }),

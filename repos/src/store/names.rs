@@ -299,9 +299,8 @@ impl Store {
             return Ok(row);
         }
         let names: Vec<String> = self.pipelines()?.into_iter().map(|(name, _)| name.to_string()).collect();
-        let hint = nearest(pipeline.as_str(), &names)
-            .map_or_else(|| "pv pipeline list lists all".to_owned(), |name| format!("did you mean `{name}`?"));
-        Err(RepoError::NotFound { what: format!("pipeline `{pipeline}` not found"), hint: Some(hint) })
+        let similar = nearest(pipeline.as_str(), &names);
+        Err(RepoError::PipelineNotFound { pipeline: pipeline.clone(), similar })
     }
 
     /// A version of a pipeline, which may be deleted.

@@ -1,15 +1,12 @@
 //! Unique short forms of ids.
 
-use specs::{CommitId, RunId};
+use specs::{CommitId, RunId, SHORT_DIGITS};
 
 use super::{Result, Store};
 
-/// Minimum number of digits of a short id.
-const DIGITS: usize = 8;
-
 impl Store {
     /// A prefix of at least eight digits that matches no other commit and no run.
-    pub fn short_commit_id(&self, id: &CommitId) -> Result<String> {
+    pub fn short_commit(&self, id: &CommitId) -> Result<String> {
         shortest(&id.to_string(), |prefix| {
             let runs = self.runs_by_prefix(prefix, 1)?;
             Ok(runs.is_empty() && self.commits_by_prefix(prefix, 2)?.len() < 2)
@@ -17,7 +14,7 @@ impl Store {
     }
 
     /// A prefix of at least eight digits that matches no other run and no commit.
-    pub fn short_run_id(&self, id: &RunId) -> Result<String> {
+    pub fn short_run(&self, id: &RunId) -> Result<String> {
         shortest(&id.to_string(), |prefix| {
             let commits = self.commits_by_prefix(prefix, 1)?;
             Ok(commits.is_empty() && self.runs_by_prefix(prefix, 2)?.len() < 2)
@@ -26,7 +23,7 @@ impl Store {
 }
 
 fn shortest(id: &str, is_unique: impl Fn(&str) -> Result<bool>) -> Result<String> {
-    for digits in DIGITS..id.len() {
+    for digits in SHORT_DIGITS..id.len() {
         if is_unique(&id[..digits])? {
             return Ok(id[..digits].to_owned());
         }

@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::commands::names::BranchOf;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::ShortIds;
 
 /// Delete a branch; its commits stay readable by id
 ///

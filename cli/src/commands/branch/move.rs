@@ -8,7 +8,6 @@ use crate::author;
 use crate::commands::names::BranchOf;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::ShortIds;
 
 /// Move a branch to another commit of its repository
 ///

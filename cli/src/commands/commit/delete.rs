@@ -7,7 +7,6 @@ use specs::Reference;
 use crate::author;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::ShortIds;
 
 /// Delete the newest commit of a branch, if nothing else refers to it
 ///

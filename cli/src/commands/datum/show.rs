@@ -12,7 +12,7 @@ use crate::commands::failures;
 use crate::commands::jobs::live;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, duration, plural, short_digest, size};
+use crate::output::{duration, plural, short_digest, size};
 
 /// How many output files are shown.
 const SHOWN: usize = 20;

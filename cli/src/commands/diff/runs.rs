@@ -7,7 +7,7 @@ use super::Args;
 use super::page::Page;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{ShortIds, count};
+use crate::output::count;
 
 /// Prints the differences. Returns whether there are any.
 pub(super) fn diff(cx: &Context, args: &Args, first: &RunRef, second: &RunRef) -> Result<bool> {

@@ -9,7 +9,7 @@ use super::page::{Block, Page};
 use super::{Args, detail, listing};
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count, plural};
+use crate::output::{count, plural};
 
 /// Causes in the header, one per line.
 const CAUSES: usize = 7;

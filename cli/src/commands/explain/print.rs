@@ -6,7 +6,6 @@ use answers::run::cause_words;
 use super::sides;
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::ShortIds;
 
 pub(super) fn pipeline(cx: &Context, store: &Store, explained: &PipelineExplained) -> Result<()> {
     let view = &explained.pipeline;

@@ -8,7 +8,7 @@ use super::print::short_job;
 use crate::commands::views::first_line;
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::{Human, ShortIds};
+use crate::output::Human;
 
 /// Characters of a value in a table.
 const LONGEST: usize = 64;

@@ -10,7 +10,7 @@ use crate::commands::failures;
 use crate::commands::jobs::{live, live_job, paint_state, took};
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{Human, ShortIds, count, duration, plural};
+use crate::output::{Human, count, duration, plural};
 
 /// How many running datums are shown.
 const SHOWN: usize = 10;

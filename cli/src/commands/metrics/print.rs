@@ -8,7 +8,6 @@ use serde_json::Value;
 use crate::commands::diff::page::escaped;
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::ShortIds;
 use crate::output::number::number;
 
 /// Most metrics and parameters in one table; --only and --by choose others.

@@ -11,7 +11,7 @@ use crate::commands::next;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors::executors;
-use crate::output::{Human, Row, ShortIds, plural};
+use crate::output::{Human, Row, plural};
 
 /// Create or update pipelines, all together or none
 ///

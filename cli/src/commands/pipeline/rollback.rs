@@ -9,7 +9,7 @@ use specs::{PipelineName, RunId};
 use crate::author;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, plural};
+use crate::output::plural;
 
 /// Restore an earlier version of a pipeline, as a new version
 ///

@@ -10,7 +10,7 @@ use super::yaml;
 use crate::commands::jobs::live;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::output::{Human, ShortIds, plural};
+use crate::output::{Human, plural};
 
 /// Show a pipeline: its state, its parts and its spec
 #[derive(clap::Args, Debug)]

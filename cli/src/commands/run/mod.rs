@@ -26,7 +26,7 @@ use super::failures;
 use crate::author::by;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, plural};
+use crate::output::plural;
 use crate::socket;
 
 /// Run all pending jobs to completion

@@ -16,7 +16,7 @@ use crate::commands::views::result_word;
 use crate::commands::vouched;
 use crate::context::Context;
 use crate::error::Result;
-use crate::output::{ShortIds, plural, size};
+use crate::output::{plural, size};
 
 /// How many paths of a content are shown.
 const NAMED: usize = 10;

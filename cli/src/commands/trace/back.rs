@@ -14,7 +14,7 @@ use super::words::{code, command_line, environment, file_line, short_job};
 use crate::commands::views::first_line;
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::{Human, ShortIds, count, duration, plural, short_digest, size};
+use crate::output::{Human, count, duration, plural, short_digest, size};
 
 /// Files per datum or directory on a terminal.
 const ON_A_TERMINAL: usize = 20;

@@ -8,7 +8,7 @@ use super::words::{file_line, short_job};
 use crate::commands::views::{name_of, result_word};
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{Columns, ShortIds, count, plural, size};
+use crate::output::{Columns, count, plural, size};
 
 /// Fewer inputs are not mentioned.
 const MANY_INPUTS: usize = 10;

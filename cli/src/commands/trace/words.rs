@@ -7,7 +7,7 @@ use specs::{CommitId, Digest, FilePath, RepoName, RunId};
 
 use crate::context::Store;
 use crate::error::Result;
-use crate::output::{ShortIds, short_digest, size};
+use crate::output::{short_digest, size};
 
 /// `images@77ab01c2:/cam7.jpg   187 kB   sha256 e07c11d9`
 pub(super) fn file_line(

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::output::{ShortIds, count};
+use crate::output::count;
 
 /// How long an incomplete line is held back.
 const PATIENCE: Duration = Duration::from_millis(500);

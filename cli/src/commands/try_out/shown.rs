@@ -7,7 +7,7 @@ use crate::commands::jobs::paint_state;
 use crate::commands::metrics::sides;
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::{ShortIds, count, duration, plural, size};
+use crate::output::{count, duration, plural, size};
 
 /// Prints the result.
 pub(super) fn print(cx: &Context, store: &Store, tried: &TrialView) -> Result<()> {

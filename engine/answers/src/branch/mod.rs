@@ -12,8 +12,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName};
 
-use crate::short::ShortIds;
-
 pub use moves::{BranchMoveView, MoveKind, branch_moves};
 
 /// A branch.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName, RunId};
 
 use crate::run::cause_words;
-use crate::short::ShortIds;
 
 /// How a branch changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -10,8 +10,6 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use specs::CommitId;
 
-use crate::short::ShortIds;
-
 /// A commit: its document with every field, its id, files and bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct CommitView {

@@ -9,7 +9,6 @@ use specs::{CommitId, FilePath, Glob, Source};
 
 use super::{Entries, Entry, Named, entries};
 use crate::named::{Files, find_files, find_version};
-use crate::short::ShortIds;
 
 /// Two trees, and which part of them is compared.
 #[derive(Debug)]

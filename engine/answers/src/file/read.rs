@@ -8,7 +8,6 @@ use specs::{Glob, Reference, Source};
 
 use super::FileView;
 use crate::named::{Files, find_files};
-use crate::short::ShortIds;
 
 /// A file, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

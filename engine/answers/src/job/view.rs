@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName, RunId};
 
 use crate::run::CauseView;
-use crate::short::ShortIds;
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::inputs::{Readiness, WaitsFor, inputs_of};

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName};
 
 use crate::job::{JobView, job_view, live_job};
-use crate::short::ShortIds;
 use engine::Graph;
 use engine::Result;
 use engine::graph::Pipeline;

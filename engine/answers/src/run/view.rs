@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName, RunId, RunRef};
 
 use super::cause::CauseView;
-use crate::short::ShortIds;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -28,7 +28,7 @@ use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
 use crate::executors::readable_paths;
 use crate::graph::Pipeline;
-use crate::live::{Counts, EngineEvent, JobKey, Live, LiveState};
+use crate::live::{Counts, EngineEvent, JobKey, JobState, Live, LiveState, job_id};
 use crate::plan::{Plan, plan};
 use crate::recipe::{Leaf, RecipeBuilder};
 use crate::run::{Actor, COLLECTED_TRIES};
@@ -160,6 +160,7 @@ async fn run_once(cx: &Arc<JobContext>, started_at: Timestamp) -> Result<()> {
     };
     let sealed = sealed.await.map_err(|error| EngineError::Stopped(error.to_string()))?;
     if !matches!(&sealed, Err(EngineError::Store(error)) if Store::is_collected(error)) {
+        tracing::info!("job {} ended: {}", job_id(&cx.job.pipeline, &cx.job.run), JobState::from(state));
         cx.live.ended(&key, cx.job.run, state);
     }
     match sealed {
