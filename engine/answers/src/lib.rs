@@ -2,7 +2,7 @@
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! words    numbers and words in texts that are part of answers
+//! words    commands as a shell reads them
 //! sorted   objects with their fields in alphabetical order
 //! named    resolves words: all kinds of ids, versions of pipelines, jobs; and the files that they stand for
 //! file     files and directories: listed, read, copied
@@ -28,6 +28,7 @@
 //! preview  what would run
 //! trial    how the results of a trial compare with the current output
 //! proof    claims that others can verify: statements, envelopes; reruns of claimed results
+//! upkeep   findings of a check of the store, and what garbage collection and pruning free
 //! ```
 //! Nothing here changes a store. Not here: what makes commits flow (`engine`), words and tables (`cli`).
 //!

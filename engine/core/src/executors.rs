@@ -23,6 +23,16 @@ pub struct Executors {
     pub process: Arc<dyn Executor>,
 }
 
+impl Executors {
+    /// The one of a kind.
+    pub fn of(&self, kind: ExecutorKind) -> &Arc<dyn Executor> {
+        match kind {
+            ExecutorKind::Docker => &self.docker,
+            ExecutorKind::Process => &self.process,
+        }
+    }
+}
+
 /// The executor that a store uses.
 #[derive(Debug, Clone)]
 pub struct Settled {
@@ -40,8 +50,7 @@ pub struct Settled {
 /// executor would be permanent.
 pub async fn choose_executor(store: &Store, executors: &Executors) -> Result<Settled> {
     let executor = match store.setting(&EXECUTOR)? {
-        Some(ExecutorKind::Docker) => &executors.docker,
-        Some(ExecutorKind::Process) => &executors.process,
+        Some(kind) => executors.of(kind),
         None => return choose(executors).await,
     };
     let info = executor.check().await?;

@@ -28,7 +28,6 @@ use engine::blocking;
 use engine::execution::again;
 use engine::executors::Executors;
 use engine::{EngineError, Result, in_full};
-use sandbox::Executor;
 
 /// Maximum number of differing paths of a stage that a certificate names.
 const NAMED: usize = 100;
@@ -99,17 +98,10 @@ pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(
 /// The current version of the executor of the datums.
 async fn stamp(store: &Store, result: &Digest, executors: &Executors) -> Result<ExecutorStamp> {
     let kind = store.document::<ResultDocument>(result)?.executor.kind;
-    let info = of_kind(executors, kind).check().await;
+    let info = executors.of(kind).check().await;
     // An executor that does not respond is the reason why nothing can be executed, which each stage reports.
     let (version, host) = info.map(|info| (info.version, info.host)).unwrap_or_default();
     Ok(ExecutorStamp { kind, version, host })
-}
-
-fn of_kind(executors: &Executors, kind: ExecutorKind) -> &Arc<dyn Executor> {
-    match kind {
-        ExecutorKind::Docker => &executors.docker,
-        ExecutorKind::Process => &executors.process,
-    }
 }
 
 /// The datums of one commit.

@@ -117,7 +117,7 @@ fn result_of(store: &Store, dependent: &Dependent) -> Result<Option<Digest>> {
 /// it fails. An error says why it cannot be executed.
 pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
     let prepared = blocking(|| prepare(store, result))?;
-    let executor = prepared.executor(executors).clone();
+    let executor = executors.of(prepared.result.executor.kind).clone();
     executor.check().await?;
     prepared.run(store, executor).await
 }
@@ -130,7 +130,7 @@ async fn run_again(store: &Store, result: &Digest, executors: &Executors, networ
         let words = format!("{} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
         return Err(format!("running {words} would use the network: --network runs it"));
     }
-    let executor = prepared.executor(executors);
+    let executor = executors.of(prepared.result.executor.kind);
     executor.check().await.map_err(|error| format!("the executor that made it cannot be used: {error}"))?;
     let words = format!("running {} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
     match prepared.run(store, executor.clone()).await {
@@ -192,13 +192,6 @@ fn prepare(store: &Store, result: &Digest) -> Result<Again> {
 }
 
 impl Again {
-    fn executor<'a>(&self, executors: &'a Executors) -> &'a Arc<dyn Executor> {
-        match self.result.executor.kind {
-            repos::documents::ExecutorKind::Docker => &executors.docker,
-            repos::documents::ExecutorKind::Process => &executors.process,
-        }
-    }
-
     /// The root of its new outputs; `None` if it fails.
     async fn run(&self, store: &Store, executor: Arc<dyn Executor>) -> Result<Option<Digest>> {
         let datums = blocking(|| self.context(store, executor))?;
