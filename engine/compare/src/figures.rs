@@ -39,9 +39,8 @@ pub struct Values {
 /// Whether a file with this name and length can have figures; others need not be read.
 pub fn may_have_figures(name: &str, size_bytes: u64) -> bool {
     match Kind::of(name, b"") {
-        Kind::Json | Kind::JsonLines | Kind::Yaml => true,
         Kind::Text => size_bytes <= WORD,
-        _ => false,
+        kind => kind.has_values(),
     }
 }
 
@@ -58,7 +57,7 @@ fn read(side: &mut Watched<'_>, limits: &Limits) -> Fit<Figures> {
     let kind = Kind::of(side.name(), &start);
     let value = match kind {
         Kind::Text if side.size_bytes() <= WORD => return Ok(word(&start)),
-        Kind::Json | Kind::JsonLines | Kind::Yaml => value::read(kind, side, limits)?,
+        kind if kind.has_values() => value::read(kind, side, limits)?,
         _ => return Ok(Figures::Other),
     };
     let mut values = Values::default();

@@ -84,6 +84,11 @@ impl Kind {
         matches!(self, Self::Npy | Self::Npz | Self::Safetensors | Self::Image)
     }
 
+    /// Whether such a file holds values: mappings, lists, numbers, texts.
+    pub(crate) fn has_values(self) -> bool {
+        matches!(self, Self::Json | Self::JsonLines | Self::Yaml)
+    }
+
     /// The kind as text.
     pub fn words(self) -> &'static str {
         match self {

@@ -124,7 +124,7 @@ fn find<'c>(
     }
     let kind = kinds.first().copied().filter(|kind| kinds.iter().all(|other| other == kind));
     let found = match (kind, sides) {
-        (Some(kind @ (Kind::Json | Kind::JsonLines | Kind::Yaml)), [old, new]) => {
+        (Some(kind), [old, new]) if kind.has_values() => {
             let read = |side: Option<&mut Watched<'c>>| side.map(|side| value::read(kind, side, limits)).transpose();
             let (old, new) = (read(old)?, read(new)?);
             records::flips(old.as_ref(), new.as_ref(), query, limits)?
