@@ -313,10 +313,7 @@ pub(crate) fn ensure_not_output_branch(graph: &Graph, repo: &RepoName, branch: &
         return Err(EngineError::Conflict { what, hint: Some(format!("pv pipeline show {}", fed.name())) });
     }
     let Some(writer) = graph.writer(&branch_of) else { return Ok(()) };
-    Err(EngineError::Conflict {
-        what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
-        hint: Some(format!("to use another branch: pv branch create {repo}@NAME")),
-    })
+    Err(EngineError::OutputBranch { pipeline: writer.name().clone(), repo: repo.clone(), branch: branch.clone() })
 }
 
 /// Deletes a branch that no pipeline reads or writes. Its commits stay.

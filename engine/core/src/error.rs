@@ -23,6 +23,12 @@ pub enum EngineError {
     NoBranchToPut { repo: RepoName, branch: specs::BranchName, similar: Option<String> },
     #[error("`{repo}@{branch}` is at {}, not at {}", short(.actual.as_ref()), short(.expected.as_ref()))]
     NotExpected { repo: RepoName, branch: specs::BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
+    #[error("only pipeline `{pipeline}` moves its output branch `{repo}@{branch}`")]
+    OutputBranch { pipeline: PipelineName, repo: RepoName, branch: specs::BranchName },
+    #[error("pipeline `{pipeline}` is stopped")]
+    PipelineStopped { pipeline: PipelineName },
+    #[error("pipeline `{pipeline}` has no version {version}")]
+    NoVersion { pipeline: PipelineName, version: u32 },
     #[error("{what} is in use: {by}")]
     InUse { what: String, by: String },
     #[error("job `{job}` not found")]
@@ -78,10 +84,15 @@ impl EngineError {
             Self::Executor(error) => error.kind(),
             Self::Lines(lines) => lines.first().map_or(ErrorKind::Usage, |(_, error)| error.kind()),
             Self::Specs { .. } | Self::Usage { .. } => ErrorKind::Usage,
-            Self::NoBranchToPut { .. } | Self::JobNotFound { .. } | Self::NotFound { .. } => ErrorKind::NotFound,
-            Self::OutputRepo { .. } | Self::NotExpected { .. } | Self::InUse { .. } | Self::Conflict { .. } => {
-                ErrorKind::Conflict
+            Self::NoBranchToPut { .. } | Self::NoVersion { .. } | Self::JobNotFound { .. } | Self::NotFound { .. } => {
+                ErrorKind::NotFound
             }
+            Self::OutputRepo { .. }
+            | Self::OutputBranch { .. }
+            | Self::PipelineStopped { .. }
+            | Self::NotExpected { .. }
+            | Self::InUse { .. }
+            | Self::Conflict { .. } => ErrorKind::Conflict,
             Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             Self::Hinted { error, .. } => error.kind(),
             Self::Stopped(_) => ErrorKind::Failed,
@@ -111,6 +122,9 @@ impl EngineError {
             Self::NotExpected { repo, branch, .. } => {
                 Some(format!("pv log {repo}@{branch} shows the commits in between"))
             }
+            Self::OutputBranch { repo, .. } => Some(format!("to use another branch: pv branch create {repo}@NAME")),
+            Self::PipelineStopped { pipeline } => Some(format!("pv pipeline start {pipeline}")),
+            Self::NoVersion { pipeline, .. } => Some(format!("pv pipeline log {pipeline} lists its versions")),
             Self::NoSpace { .. } => {
                 Some("free some space, or lower the limit: pv config set min_free BYTES".to_owned())
             }

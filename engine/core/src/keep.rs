@@ -89,10 +89,9 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
     };
     let graph = Graph::load(store)?;
     if let Some(writer) = graph.writer(&(repo.clone(), branch.clone())) {
-        return Err(EngineError::Conflict {
-            what: format!("only pipeline `{}` moves its output branch `{repo}@{branch}`", writer.name()),
-            hint: Some(format!("pv commit prune {repo} --keep 1 drops the files of old commits")),
-        });
+        let error =
+            EngineError::OutputBranch { pipeline: writer.name().clone(), repo: repo.clone(), branch: branch.clone() };
+        return Err(error.hinted(format!("pv commit prune {repo} --keep 1 drops the files of old commits")));
     }
     ensure_not_output_branch(&graph, repo, branch)?;
     let named_by = gc::named_by(store, &id, &format!("branch {repo}@{branch}"))?;

@@ -341,10 +341,8 @@ pub fn find_version(store: &Store, reference: &Reference) -> Result<Option<(Vers
     if versions.is_empty() {
         return Ok(None);
     }
-    let row = versions.iter().find(|row| row.version == version).ok_or_else(|| EngineError::NotFound {
-        what: format!("pipeline `{pipeline}` has no version {version}"),
-        hint: Some(format!("pv pipeline log {pipeline} lists its versions")),
-    })?;
+    let no_version = || EngineError::NoVersion { pipeline: pipeline.clone(), version };
+    let row = versions.iter().find(|row| row.version == version).ok_or_else(no_version)?;
     Ok(Some((VersionOf { pipeline, version }, store.document(&row.document)?)))
 }
 

@@ -195,8 +195,7 @@ fn again(
     retry_on_conflict(store, || {
         let graph = Graph::load(store)?;
         if graph.stopped.contains(name) {
-            let hint = Some(format!("pv pipeline start {name}"));
-            return Err(EngineError::Conflict { what: format!("pipeline `{name}` is stopped"), hint });
+            return Err(EngineError::PipelineStopped { pipeline: name.clone() });
         }
         let jobs = graph.jobs_after(store, &[], &BTreeSet::from([name.clone()]))?;
         if jobs.is_empty() {

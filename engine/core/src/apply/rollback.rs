@@ -20,10 +20,9 @@ use crate::run::Actor;
 /// `Specs` reports everything that no longer fits, such as a missing repository. Nothing happens if the pipeline is already the same.
 pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &Actor, message: &str) -> Result<Applied> {
     store.pipeline(name)?;
-    let row = store.pipeline_version(name, version)?.ok_or_else(|| EngineError::NotFound {
-        what: format!("pipeline `{name}` has no version {version}"),
-        hint: Some(format!("pv pipeline log {name} lists its versions")),
-    })?;
+    let row = store
+        .pipeline_version(name, version)?
+        .ok_or_else(|| EngineError::NoVersion { pipeline: name.clone(), version })?;
     let document: VersionDocument = store.document(&row.document)?;
     let SpecDocument(value) = store.document(&document.spec)?;
     let file = format!("{name}@v{version}");

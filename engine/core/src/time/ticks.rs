@@ -85,8 +85,7 @@ pub fn tick(store: &Store, name: &PipelineName, by: &Actor) -> Result<RunId> {
         return Err(EngineError::Usage { what, hint: Some(format!("pv pipeline rerun {name}")) });
     }
     if row.is_stopped() {
-        let hint = Some(format!("pv pipeline start {name}"));
-        return Err(EngineError::Conflict { what: format!("pipeline `{name}` is stopped"), hint });
+        return Err(EngineError::PipelineStopped { pipeline: name.clone() });
     }
     let now = store.clock().now();
     super::due(store, now, now, by)?;
