@@ -20,7 +20,7 @@ use crate::socket::{self, HandedOver, RunFor};
 
 /// Which process runs the command.
 #[derive(Debug)]
-enum Place {
+enum RunsIn {
     /// The called process; it hands the command over if another process owns the store. Its output may go through a pager.
     Called(Pager),
     /// The process that owns the store and runs this engine.
@@ -29,7 +29,7 @@ enum Place {
 
 /// Runs commands of other processes here while this one owns the store.
 const RUN_FOR: RunFor =
-    RunFor { run: |invocation, argv, engine| run(invocation, argv, Place::Owner(engine)), only_reads };
+    RunFor { run: |invocation, argv, engine| run(invocation, argv, RunsIn::Owner(engine)), only_reads };
 
 /// All of `pv` except the agent inside sandboxes; returns the exit code.
 pub(crate) fn main() -> u8 {
@@ -40,7 +40,7 @@ pub(crate) fn main() -> u8 {
             if let Some(point) = invocation.env.get("PV_STOP_AT") {
                 repos::set_stop_point(point);
             }
-            let ended = run(invocation, &std::env::args_os().collect::<Vec<_>>(), Place::Called(pager.clone()));
+            let ended = run(invocation, &std::env::args_os().collect::<Vec<_>>(), RunsIn::Called(pager.clone()));
             pager.end();
             ended.unwrap_or(1)
         }
@@ -76,7 +76,7 @@ fn end_on_signals(cancel: Cancel, pager: Pager) {
 }
 
 /// Runs one command line and returns its exit code; `None` if this process owns the store and is shutting down: the caller then continues.
-fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8> {
+fn run(mut invocation: Invocation, argv: &[OsString], place: RunsIn) -> Option<u8> {
     let cli = match parse(argv) {
         Ok(cli) => cli,
         Err(error) => match habits::answer(argv).filter(|_| error.use_stderr()) {
@@ -91,14 +91,14 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: Place) -> Option<u8
         let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is not valid UTF-8"));
         return Some(refuse_with(&invocation, &cli.flags, error));
     }
-    if let Place::Called(pager) = &place
+    if let RunsIn::Called(pager) = &place
         && cli.is_paged()
     {
         pager.start(&mut invocation);
     }
     let engine = match place {
-        Place::Called(_) => None,
-        Place::Owner(engine) => Some(engine),
+        RunsIn::Called(_) => None,
+        RunsIn::Owner(engine) => Some(engine),
     };
     let is_owner = engine.is_some();
     // Until the command has published, nothing that it wrote may be collected.

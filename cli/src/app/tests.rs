@@ -28,17 +28,17 @@ use crate::socket::server::{Limits, Serving, Work, serve_within, spawn};
 use crate::socket::{HandedOver, Owner, Repeat, hand_over, short_path};
 
 /// A store that this process owns and serves, in a folder whose path is longer than a socket address may be.
-struct Place {
+struct OwnedStore {
     dir: std::path::PathBuf,
     serving: Serving,
     _temporary: tempfile::TempDir,
 }
 
-fn place() -> Place {
+fn place() -> OwnedStore {
     place_within(Limits::default())
 }
 
-fn place_within(limits: Limits) -> Place {
+fn place_within(limits: Limits) -> OwnedStore {
     let temporary = tempfile::tempdir().unwrap();
     let dir = temporary.path().join("deep".repeat(30)).join("deeper".repeat(20));
     std::fs::create_dir_all(&dir).unwrap();
@@ -49,7 +49,7 @@ fn place_within(limits: Limits) -> Place {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let engine = runtime.block_on(Engine::new(store, by, executor, 1)).unwrap();
     let serving = serve_within(&Arc::new(engine), RUN_FOR, limits).unwrap();
-    Place { dir, serving, _temporary: temporary }
+    OwnedStore { dir, serving, _temporary: temporary }
 }
 
 fn connect(dir: &Path) -> UnixStream {
@@ -151,7 +151,7 @@ fn only_the_owners_user_may_connect_and_nobody_answers_afterwards() {
     let place = place();
     let socket = place.dir.join(".pv/socket");
     assert_eq!(std::fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let Place { dir, serving, _temporary } = place;
+    let OwnedStore { dir, serving, _temporary } = place;
     drop(serving);
     assert!(!socket.exists());
     let (called, _, _) = called_in(&dir);
@@ -197,7 +197,7 @@ fn the_end_of_the_connection_cancels_the_command() {
 
 #[test]
 fn a_caller_whom_an_ending_owner_does_not_take_goes_on_by_itself() {
-    let Place { dir, serving, _temporary } = place();
+    let OwnedStore { dir, serving, _temporary } = place();
     drop(serving);
     let folder = File::open(dir.join(".pv")).unwrap();
     let listener = std::os::unix::net::UnixListener::bind(short_path(&folder)).unwrap();
@@ -327,7 +327,7 @@ fn what_does_not_end_is_left_behind() {
 
 #[test]
 fn what_only_reads_is_done_again_after_a_sudden_end_unless_it_has_printed() {
-    let Place { dir, serving, _temporary } = place();
+    let OwnedStore { dir, serving, _temporary } = place();
     drop(serving);
     let folder = File::open(dir.join(".pv")).unwrap();
     let listener = std::os::unix::net::UnixListener::bind(short_path(&folder)).unwrap();

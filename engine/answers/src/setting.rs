@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{PipelineName, SecretKey, SecretName};
 
-pub use repos::settings::{ALL, AnySetting, EXECUTOR, JOBS, NoSetting, Source, named};
+pub use repos::settings::{ALL, AnySetting, EXECUTOR, JOBS, NoSetting, SettingSource, named};
 
 /// A setting with its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -16,7 +16,7 @@ pub struct SettingView {
     /// Its value; `null` without one.
     pub value: Option<String>,
     /// Where the value comes from.
-    pub source: Source,
+    pub source: SettingSource,
 }
 
 /// A setting of a store.

@@ -15,7 +15,7 @@ const LARGE: u64 = 16 << 20;
 const SENT_BEFORE: u32 = 8;
 
 /// The content of a path: digest, length, and whether it is executable.
-type Content = (Digest, u64, bool);
+type FileState = (Digest, u64, bool);
 
 /// The files of the last announced try.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(super) struct Held {
 /// A file of the last try.
 #[derive(Debug)]
 struct Known {
-    content: Content,
+    content: FileState,
     /// Number of consecutive tries that used it.
     tries: u32,
     /// Whether the agent was asked to keep it.
@@ -35,7 +35,7 @@ struct Known {
 
 /// How a file gets into a try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Delivery {
     /// It is sent; `keep` it for the next try.
     Sent { keep: bool },
     /// The agent has it from the previous try.
@@ -44,18 +44,18 @@ pub(super) enum Place {
 
 impl Held {
     /// How each of these inputs gets into the try. Afterwards these are the held files.
-    pub(super) fn begin(&mut self, inputs: &[InputFile]) -> Vec<Place> {
+    pub(super) fn begin(&mut self, inputs: &[InputFile]) -> Vec<Delivery> {
         let before = std::mem::take(&mut self.files);
         let place = |input: &InputFile| {
             let content = (input.digest, input.laid_out_bytes(), input.executable);
             let known = before.get(&input.path).filter(|known| known.content == content);
             let tries = known.map_or(0, |known| known.tries) + 1;
             let place = if known.is_some_and(|known| known.is_kept) {
-                Place::Kept
+                Delivery::Kept
             } else {
-                Place::Sent { keep: input.laid_out_bytes() >= LARGE || tries > SENT_BEFORE }
+                Delivery::Sent { keep: input.laid_out_bytes() >= LARGE || tries > SENT_BEFORE }
             };
-            let is_kept = place != Place::Sent { keep: false };
+            let is_kept = place != Delivery::Sent { keep: false };
             self.files.insert(input.path.clone(), Known { content, tries, is_kept });
             place
         };
@@ -80,14 +80,14 @@ mod tests {
     #[test]
     fn what_tries_have_in_common_is_sent_until_it_is_kept() {
         let mut held = Held::default();
-        let (sent, keep) = (Place::Sent { keep: false }, Place::Sent { keep: true });
+        let (sent, keep) = (Delivery::Sent { keep: false }, Delivery::Sent { keep: true });
         let with = |number| [input("in/x", number, 1), input("model", 9, LARGE), input("rules", 8, 1)];
         assert_eq!(held.begin(&with(0)), [sent, keep, sent]);
         for number in 1..SENT_BEFORE as u8 {
-            assert_eq!(held.begin(&with(number)), [sent, Place::Kept, sent]);
+            assert_eq!(held.begin(&with(number)), [sent, Delivery::Kept, sent]);
         }
-        assert_eq!(held.begin(&with(90)), [sent, Place::Kept, keep]);
-        assert_eq!(held.begin(&with(91)), [sent, Place::Kept, Place::Kept]);
+        assert_eq!(held.begin(&with(90)), [sent, Delivery::Kept, keep]);
+        assert_eq!(held.begin(&with(91)), [sent, Delivery::Kept, Delivery::Kept]);
         held.forget();
         assert_eq!(held.begin(&with(92)), [sent, keep, keep]);
         assert_eq!(held.begin(&[input("model", 7, LARGE)]), [keep], "other bytes at the path");

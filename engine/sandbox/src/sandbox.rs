@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use tokio::sync::Notify;
 
 use super::connection::{Connection, Incoming, Outgoing, Said, SendError};
-use super::held::{Held, Place};
+use super::held::{Delivery, Held};
 use super::{Console, DatumTask, Event, EventSink, ExecError, Exit, FileSource, InputFile, Outcome};
 use crate::protocol::{FileHeader, FromAgent, MAX_DATA, Report, Settings, ToAgent, Try, VERSION};
 
@@ -220,11 +220,11 @@ async fn announce(
     let before = held.begin(&task.inputs);
     for (input, place) in task.inputs.iter().zip(before) {
         match place {
-            Place::Kept => {
+            Delivery::Kept => {
                 takes_kept = true;
                 outgoing.message(&ToAgent::Same { path: input.path.clone() }).await?;
             }
-            Place::Sent { keep } => send_file(outgoing, input, keep, files).await?,
+            Delivery::Sent { keep } => send_file(outgoing, input, keep, files).await?,
         }
     }
     Ok(takes_kept)

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use rustix::fs::{CWD, FileType};
 use specs::{FilePath, PathError};
 
-use super::gathered::{Extent, Gathered, Source};
+use super::gathered::{Extent, Gathered, PutSource};
 use super::ignore::{Decider, Excludes, Rules};
 use super::stamp::Stamp;
 use super::walk::{Refused, Walk, file_stamp};
@@ -208,7 +208,7 @@ impl Gathering<'_> {
             ));
         }
         if source.as_os_str() == "-" {
-            self.add(Source::Stdin, path, Stamp::nothing());
+            self.add(PutSource::Stdin, path, Stamp::nothing());
             return Ok(());
         }
         let (found, mut bad) = stat_all(std::slice::from_ref(source))?;
@@ -258,12 +258,12 @@ impl Gathering<'_> {
     fn add_file_source(&mut self, source: &Path, path: &FilePath, data: &Metadata) {
         match special(data.mode()) {
             Some(why) => self.refused.bad.push((source.to_owned(), why.to_owned())),
-            None => self.add(Source::File(source.to_owned()), path, Stamp::of_metadata(data)),
+            None => self.add(PutSource::File(source.to_owned()), path, Stamp::of_metadata(data)),
         }
     }
 
     /// Adds a source that is a single file.
-    fn add(&mut self, source: Source, path: &FilePath, stamp: Stamp) {
+    fn add(&mut self, source: PutSource, path: &FilePath, stamp: Stamp) {
         let root = self.gathered.add_root(source, Vec::new());
         let folder = self.gathered.add_folder(root, b"");
         self.gathered.add(folder, path.as_str().as_bytes(), stamp);
@@ -271,7 +271,7 @@ impl Gathering<'_> {
     }
 
     fn add_directory(&mut self, source: &Path, target: &FilePath, extent: Extent) -> u32 {
-        self.gathered.add_root(Source::Directory(source.to_owned(), extent), target.as_prefix().into_bytes())
+        self.gathered.add_root(PutSource::Directory(source.to_owned(), extent), target.as_prefix().into_bytes())
     }
 
     fn walk(&mut self, root: u32, source: &Path, target: &FilePath, relative: &[u8], rules: Option<Arc<Rules>>) {

@@ -92,13 +92,13 @@ impl Omitted {
 /// The origin of a part of the files.
 #[derive(Debug)]
 pub(super) struct Root {
-    pub(super) source: Source,
+    pub(super) source: PutSource,
     /// The path prefix in the commit for names relative to the source; for a single file, its whole path.
     pub(super) target: Vec<u8>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum PutSource {
     Stdin,
     File(PathBuf),
     /// A directory, and how much of it was examined.
@@ -130,7 +130,7 @@ struct GatheredFile {
 
 /// The source of a file's content.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum ContentSource {
     File(PathBuf),
     Stdin,
 }
@@ -157,7 +157,7 @@ impl Gathered {
         }
     }
 
-    pub(super) fn add_root(&mut self, source: Source, target: Vec<u8>) -> u32 {
+    pub(super) fn add_root(&mut self, source: PutSource, target: Vec<u8>) -> u32 {
         self.roots.push(Root { source, target });
         self.roots.len() as u32 - 1
     }
@@ -186,7 +186,7 @@ impl Gathered {
 
     /// Whether a source is a directory.
     pub(super) fn has_directory(&self) -> bool {
-        self.roots.iter().any(|root| matches!(root.source, Source::Directory(..)))
+        self.roots.iter().any(|root| matches!(root.source, PutSource::Directory(..)))
     }
 
     /// Records at the end what was left out, and why.
@@ -205,7 +205,7 @@ impl Gathered {
     /// The target paths of a path in the sources.
     pub(super) fn targets(&self, path: &Path) -> Vec<FilePath> {
         let below = |root: &Root| match &root.source {
-            Source::Directory(source, _) => {
+            PutSource::Directory(source, _) => {
                 path.strip_prefix(source).ok().map(|below| [&root.target, below.as_os_str().as_bytes()].concat())
             }
             _ => None,
@@ -262,8 +262,8 @@ impl Gathered {
     pub fn files(&self) -> impl Iterator<Item = (PathBuf, FilePath, u64)> {
         (0..self.len()).map(|at| {
             let source = match self.content(at) {
-                Content::File(source) => source,
-                Content::Stdin => PathBuf::from("-"),
+                ContentSource::File(source) => source,
+                ContentSource::Stdin => PathBuf::from("-"),
             };
             (source, self.path(at), self.stamp(at).size_bytes)
         })
@@ -283,7 +283,7 @@ impl Gathered {
     pub(super) fn relative(&self, at: usize, relative: &mut Vec<u8>) {
         relative.clear();
         let file = &self.files[at];
-        if matches!(self.roots[self.root(at)].source, Source::Directory(..)) {
+        if matches!(self.roots[self.root(at)].source, PutSource::Directory(..)) {
             self.parts(file)[1..].iter().for_each(|part| relative.extend_from_slice(part));
         }
     }
@@ -300,12 +300,12 @@ impl Gathered {
         &self.roots
     }
 
-    pub(super) fn content(&self, at: usize) -> Content {
+    pub(super) fn content(&self, at: usize) -> ContentSource {
         let [_, folder, name] = self.parts(&self.files[at]);
         match &self.roots[self.root(at)].source {
-            Source::Stdin => Content::Stdin,
-            Source::File(source) => Content::File(source.clone()),
-            Source::Directory(source, _) => Content::File(below(source, folder, name)),
+            PutSource::Stdin => ContentSource::Stdin,
+            PutSource::File(source) => ContentSource::File(source.clone()),
+            PutSource::Directory(source, _) => ContentSource::File(below(source, folder, name)),
         }
     }
 
@@ -317,8 +317,8 @@ impl Gathered {
     /// Whether the metadata of this file does.
     pub(super) fn is_trusted(&self, at: usize, trust: &mut Trust) -> bool {
         trust.covers(self.stamp(at), || match self.content(at) {
-            Content::File(path) => Some(path),
-            Content::Stdin => None,
+            ContentSource::File(path) => Some(path),
+            ContentSource::Stdin => None,
         })
     }
 

@@ -65,7 +65,7 @@ type Items<'s> = Box<dyn Iterator<Item = Result<Item>> + Send + 's>;
 
 /// What to do for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Step {
+enum CopyAction {
     Nothing,
     Create,
     Replace,
@@ -79,7 +79,7 @@ enum Step {
 #[derive(Debug, Default)]
 struct Looked {
     /// One for each item; empty if nothing exists there.
-    steps: Vec<Step>,
+    steps: Vec<CopyAction>,
     /// What is in the way and not replaced even with `force`.
     blocked: BTreeSet<String>,
     /// What is in the way and replaced with `force`.
@@ -89,13 +89,13 @@ struct Looked {
 }
 
 impl Looked {
-    fn step(&self, at: usize) -> Step {
-        self.steps.get(at).copied().unwrap_or(Step::Create)
+    fn step(&self, at: usize) -> CopyAction {
+        self.steps.get(at).copied().unwrap_or(CopyAction::Create)
     }
 
-    fn set(&mut self, at: usize, step: Step) {
+    fn set(&mut self, at: usize, step: CopyAction) {
         if self.steps.len() <= at {
-            self.steps.resize(at + 1, Step::Nothing);
+            self.steps.resize(at + 1, CopyAction::Nothing);
         }
         self.steps[at] = step;
     }
@@ -233,7 +233,7 @@ fn look(threads: usize, items: Items<'_>, folder: &Folder, dest: &Path) -> Resul
             match step {
                 Check::Do(step) => looked.set(at, step),
                 Check::Displace(what, files) => {
-                    looked.set(at, Step::Displace);
+                    looked.set(at, CopyAction::Displace);
                     if looked.displaced.insert(what) {
                         looked.removed += files;
                     }
@@ -265,7 +265,7 @@ fn ensure_nameable(item: &Item) -> Result<()> {
 
 /// What was found at an item's target.
 enum Check {
-    Do(Step),
+    Do(CopyAction),
     /// Something in the way that can be replaced, described; and the number of files removed with a directory.
     Displace(String, u64),
     /// Something in the way, described.
@@ -278,8 +278,8 @@ fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Resu
     let folder = own(folder, dest)?;
     let there = folder.look(&item.path).doing("read", &dest.join(&item.path))?;
     let mut file = match there {
-        There::Nothing => return Ok(Check::Do(Step::Create)),
-        There::InTheWay(path, Obstacle::Link) if path == item.path => return Ok(Check::Do(Step::Replace)),
+        There::Nothing => return Ok(Check::Do(CopyAction::Create)),
+        There::InTheWay(path, Obstacle::Link) if path == item.path => return Ok(Check::Do(CopyAction::Replace)),
         There::InTheWay(path, obstacle) => {
             let at = dest.join(&path);
             let what = format!("`{}` {}", at.display(), obstacle.in_words());
@@ -296,10 +296,10 @@ fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Resu
     };
     let data = file.metadata().doing("read", dest)?;
     if !has_bytes(&mut file, &data, &item.file).doing("read", &dest.join(&item.path))? {
-        return Ok(Check::Do(Step::Replace));
+        return Ok(Check::Do(CopyAction::Replace));
     }
     let is_executable = data.permissions().mode() & 0o111 != 0;
-    Ok(Check::Do(if is_executable == item.file.executable { Step::Nothing } else { Step::SetMode }))
+    Ok(Check::Do(if is_executable == item.file.executable { CopyAction::Nothing } else { CopyAction::SetMode }))
 }
 
 fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::Result<bool> {
@@ -327,12 +327,12 @@ fn ensure_no_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bo
         let first = looked.blocked.iter().take(NAMED).cloned().collect();
         return Err(RepoError::Conflict { what: named(first, looked.blocked.len()), hint });
     }
-    let other = looked.steps.iter().filter(|step| **step == Step::Replace).count();
+    let other = looked.steps.iter().filter(|step| **step == CopyAction::Replace).count();
     let all = other + looked.displaced.len();
     if force || all == 0 {
         return Ok(());
     }
-    let replaced = items.zip(&looked.steps).filter(|(_, step)| **step == Step::Replace);
+    let replaced = items.zip(&looked.steps).filter(|(_, step)| **step == CopyAction::Replace);
     let replaced = replaced.map(|(item, _)| Ok(format!("`{}` has different content", dest.join(item?.path).display())));
     let displaced = looked.displaced.iter().map(|what| Ok(what.clone()));
     let first: Result<_> = displaced.chain(replaced).take(NAMED).collect();
@@ -362,17 +362,17 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn bring(&self, folder: &mut std::io::Result<Folder>, item: &Item, step: Step) -> Result<()> {
+    fn bring(&self, folder: &mut std::io::Result<Folder>, item: &Item, step: CopyAction) -> Result<()> {
         let folder = own(folder, self.dest)?;
         match step {
-            Step::Create if self.options.force => self.write(folder, item, Replaces::File)?,
-            Step::Create => self.write(folder, item, Replaces::Nothing)?,
-            Step::Replace => self.write(folder, item, Replaces::File)?,
-            Step::Displace => self.write(folder, item, Replaces::Anything)?,
-            Step::SetMode => self.set_mode(folder, item)?,
-            Step::Nothing => {}
+            CopyAction::Create if self.options.force => self.write(folder, item, Replaces::File)?,
+            CopyAction::Create => self.write(folder, item, Replaces::Nothing)?,
+            CopyAction::Replace => self.write(folder, item, Replaces::File)?,
+            CopyAction::Displace => self.write(folder, item, Replaces::Anything)?,
+            CopyAction::SetMode => self.set_mode(folder, item)?,
+            CopyAction::Nothing => {}
         }
-        if matches!(step, Step::Create | Step::Replace | Step::Displace) {
+        if matches!(step, CopyAction::Create | CopyAction::Replace | CopyAction::Displace) {
             self.written.fetch_add(1, Ordering::Relaxed);
         }
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::gathered::{Content, Gathered};
+use super::gathered::{ContentSource, Gathered};
 use crate::base::error::{IoContext, RepoError};
 use crate::store::{Result, Store};
 
@@ -29,7 +29,7 @@ pub(super) fn ensure_space(store: &Store, gathered: &Gathered, to_read: impl Fn(
 
 fn bytes_on_disk(gathered: &Gathered, at: usize) -> u64 {
     let size_bytes = gathered.stamp(at).size_bytes;
-    let Content::File(path) = gathered.content(at) else { return 0 };
+    let ContentSource::File(path) = gathered.content(at) else { return 0 };
     blocks_bytes(&path).map_or(size_bytes, |bytes| bytes.min(size_bytes))
 }
 

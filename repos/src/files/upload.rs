@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::gather::{special, why_unreadable};
-use super::gathered::{Content, Extent, Gathered, Source};
+use super::gathered::{ContentSource, Extent, Gathered, PutSource};
 use super::ignore::LeftOut;
 use super::stamp::Stamp;
 use super::stat_cache::{Reader, Writer};
@@ -104,8 +104,8 @@ impl Uploaded {
         for (at, file) in stored {
             let root = gathered.root(at);
             let source = match &gathered.roots()[root].source {
-                Source::Directory(source, Extent::Whole) => source,
-                Source::File(source) if is_large(at) => source,
+                PutSource::Directory(source, Extent::Whole) => source,
+                PutSource::File(source) if is_large(at) => source,
                 _ => continue,
             };
             if gathered.is_trusted(at, &mut trust) && self.changed.binary_search(&at).is_err() {
@@ -172,8 +172,8 @@ fn known(store: &Store, gathered: &Gathered, base: Tree) -> Result<Vec<Option<Fi
         .roots()
         .iter()
         .map(|root| match &root.source {
-            Source::Stdin => None,
-            Source::File(source) | Source::Directory(source, _) => Reader::open(store, source),
+            PutSource::Stdin => None,
+            PutSource::File(source) | PutSource::Directory(source, _) => Reader::open(store, source),
         })
         .collect();
     let mut files = vec![None; gathered.len()];
@@ -232,11 +232,11 @@ impl Upload<'_> {
     /// `None` once a source is bad. Each thread passes its own `buffer`, so that a small file needs no allocation.
     fn take(&self, buffer: &mut Vec<u8>, at: usize) -> Result<Option<FileEntry>> {
         let taken = match self.gathered.content(at) {
-            Content::Stdin => {
+            ContentSource::Stdin => {
                 let stored = self.keep_all(std::io::stdin().lock()).doing("read", Path::new("standard input"))?;
                 Some((stored, false))
             }
-            Content::File(path) => match self.open(&path)? {
+            ContentSource::File(path) => match self.open(&path)? {
                 Some(file) if !self.spoilt.load(Ordering::Relaxed) => self.read(&path, file, at, buffer)?,
                 _ => None,
             },

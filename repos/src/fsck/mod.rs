@@ -44,7 +44,7 @@ pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
 }
 
 /// One part of the check.
-type Step<'s> = &'s dyn Fn(&mut Findings) -> Result<()>;
+type Check<'s> = &'s dyn Fn(&mut Findings) -> Result<()>;
 
 /// Checks everything once.
 fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
@@ -62,7 +62,7 @@ fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
         refreshed => refreshed?,
     }
     store.register_listed(&packs)?;
-    let steps: [Step<'_>; 5] = [
+    let steps: [Check<'_>; 5] = [
         &|findings| journal::check(store, findings),
         &|findings| journal::check_proof(store, findings),
         &|findings| packs::check(store, &packs, progress, findings),

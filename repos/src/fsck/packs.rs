@@ -18,7 +18,7 @@ use crate::objects::packs::codec::unpack;
 use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row, header};
 use crate::objects::packs::scan::scan;
 use crate::objects::packs::writer::read_index;
-use crate::store::{Place, Result, Store, is_gone, rows_about};
+use crate::store::{ObjectLocation, Result, Store, is_gone, rows_about};
 
 /// Number of objects between two progress reports.
 const TOLD_EACH: u64 = 4096;
@@ -179,7 +179,7 @@ fn check_gone(store: &Store, gone: &BTreeMap<u32, (u8, Digest)>, findings: &mut 
         store.register_listed(&store.packs().list()?)?;
     }
     for (name, (kind, digest)) in names {
-        if store.place(*kind, digest)? == Place::Gone {
+        if store.place(*kind, digest)? == ObjectLocation::Gone {
             match name {
                 Ok(name) => findings.add(Subject::Pack(name), "it is missing"),
                 Err(error) => findings.add(Subject::Index, error.to_string()),

@@ -15,8 +15,8 @@ use crate::documents::{
 };
 use crate::objects::manifest::Manifest;
 use crate::objects::packs::format::Row;
-use crate::settings::{RETENTION, Source};
-use crate::store::{Place, Result, Signed, Store, Vouched};
+use crate::settings::{RETENTION, SettingSource};
+use crate::store::{ObjectLocation, Result, Signed, Store, Vouched};
 use crate::tree::{FileEntry, Map, MapValue, Step, Tree, path_of};
 
 pub(super) fn check(store: &Store, progress: Progress<'_>, findings: &mut Findings) -> Result<()> {
@@ -89,7 +89,7 @@ impl Reach<'_> {
             }
         }
         // Retention drops job documents: then a missing one is fine, and only existing ones must be intact.
-        let may_be_dropped = self.store.setting_text(&RETENTION)?.1 == Source::Store;
+        let may_be_dropped = self.store.setting_text(&RETENTION)?.1 == SettingSource::Store;
         for order in 1..=self.store.runs_count()? {
             self.check_jobs(order, may_be_dropped, &mut open)?;
         }
@@ -327,8 +327,10 @@ impl Reach<'_> {
     /// The damage of a file. All chunks were read before; only how they make up the file is left to check.
     fn faults_of(&self, file: &FileEntry) -> Vec<RepoError> {
         match self.store.place(Kind::Chunk as u8, &file.digest) {
-            Ok(Place::At(pack, row)) => self.fault_of_chunk(file, &pack, &row).err().into_iter().collect(),
-            Ok(Place::Gone | Place::Nowhere) => self.faults_of_chunks(file).unwrap_or_else(|error| vec![error]),
+            Ok(ObjectLocation::At(pack, row)) => self.fault_of_chunk(file, &pack, &row).err().into_iter().collect(),
+            Ok(ObjectLocation::Gone | ObjectLocation::Nowhere) => {
+                self.faults_of_chunks(file).unwrap_or_else(|error| vec![error])
+            }
             Err(error) => vec![error],
         }
     }

@@ -88,7 +88,7 @@ impl<T: Value> Setting<T> {
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
+pub enum SettingSource {
     /// The default.
     Default,
     /// It was set in this store.

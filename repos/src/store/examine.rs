@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use bytes::Bytes;
 use specs::Digest;
 
-use super::objects::{Place, is_gone};
+use super::objects::{ObjectLocation, is_gone};
 use super::{Result, Store};
 use crate::base::error::RepoError;
 use crate::base::hash::Hasher;
@@ -44,13 +44,13 @@ impl Examiner {
     /// The content of an object. `DamagedObject` if its bytes or its header are wrong, `MissingObject` if it does not exist.
     pub fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         match self.store.find_place(kind, digest)? {
-            Place::At(pack, row) => match self.entry(&pack, &row, kind) {
+            ObjectLocation::At(pack, row) => match self.entry(&pack, &row, kind) {
                 // Folded or collected meanwhile: the object is elsewhere now.
                 Err(error) if is_gone(&error) => self.store.object(kind, digest),
                 read => read,
             },
             // This includes objects in this process's own unfinished packs.
-            Place::Gone | Place::Nowhere => self.store.object(kind, digest),
+            ObjectLocation::Gone | ObjectLocation::Nowhere => self.store.object(kind, digest),
         }
     }
 
@@ -75,7 +75,7 @@ impl Examiner {
     pub fn content(&self, file: &FileEntry) -> Result<()> {
         let other =
             |kind| RepoError::DamagedObject { kind, digest: file.digest, why: "it does not match its tree".to_owned() };
-        if let Place::At(..) = self.store.find_place(Kind::Chunk, &file.digest)? {
+        if let ObjectLocation::At(..) = self.store.find_place(Kind::Chunk, &file.digest)? {
             let length = self.object(Kind::Chunk, &file.digest)?.len() as u64;
             return if length == file.size { Ok(()) } else { Err(other(Kind::Chunk)) };
         }

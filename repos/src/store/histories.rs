@@ -10,7 +10,7 @@ use specs::CommitId;
 use super::{Lock, Result, Store};
 use crate::base::error::RepoError;
 use crate::documents::Commit;
-use crate::index::history::{Commits, Step};
+use crate::index::history::{Batch, Commits};
 use crate::index::rows::CommitRow;
 
 /// Maximum number of rows in memory before a writer that does not own the store updates the index on disk: few, because every reader has to
@@ -57,7 +57,7 @@ impl Store {
         loop {
             let Some(_lock) = lock()? else { return Ok(()) };
             // Without the position lock: reading may require another look at the packs, which takes it.
-            let step = Step::next(self, &self.index(), STEP)?;
+            let step = Batch::next(self, &self.index(), STEP)?;
             let (is_last, cost) = (step.is_last, step.cost as u64);
             self.catch_up_disk_with(&mut self.locked_position(), Some(step))?;
             left = left.saturating_sub(cost);
@@ -102,7 +102,7 @@ impl Store {
     /// Returns whether more remains to do.
     fn take_step(&self, changes: usize) -> Result<bool, RepoError> {
         let Ok(_following) = self.inner.following.try_lock() else { return Ok(false) };
-        let step = Step::next(self, &self.index(), changes)?;
+        let step = Batch::next(self, &self.index(), changes)?;
         let is_last = step.is_last;
         step.take(&self.index())?;
         Ok(!is_last)

@@ -110,7 +110,7 @@ pub use vouching::KeyStanding;
 pub use witness::CutBack;
 
 pub(crate) use lock::Lock;
-pub(crate) use objects::{Place, is_gone, rows_about};
+pub(crate) use objects::{ObjectLocation, is_gone, rows_about};
 pub(crate) use open::write_format;
 
 /// A store opened by this process. Clones share everything.

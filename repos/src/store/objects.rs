@@ -28,7 +28,7 @@ pub(super) type Unpack = fn(&Row, Bytes) -> Option<Bytes>;
 
 /// The location of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum ObjectLocation {
     /// It exists here.
     At(PackName, Row),
     /// In a pack that is gone: missing, or moved elsewhere since.
@@ -37,11 +37,13 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-fn place_in(index: &Index, kind: u8, digest: &Digest) -> Result<Place> {
+fn place_in(index: &Index, kind: u8, digest: &Digest) -> Result<ObjectLocation> {
     let key = keys::object(kind, digest);
-    let Some(row) = index.get(&key)? else { return Ok(Place::Nowhere) };
+    let Some(row) = index.get(&key)? else { return Ok(ObjectLocation::Nowhere) };
     let location = Location::decode(&row).ok_or_else(|| RepoError::damaged_row(&key))?;
-    Ok(index.pack(location.pack).map_or(Place::Gone, |pack| Place::At(pack, location.row(kind, *digest))))
+    Ok(index
+        .pack(location.pack)
+        .map_or(ObjectLocation::Gone, |pack| ObjectLocation::At(pack, location.row(kind, *digest))))
 }
 
 /// Whether an error means that a pack does not exist.
@@ -142,31 +144,31 @@ impl Store {
     }
 
     /// The location of an object, according to the index.
-    pub(crate) fn place(&self, kind: u8, digest: &Digest) -> Result<Place> {
+    pub(crate) fn place(&self, kind: u8, digest: &Digest) -> Result<ObjectLocation> {
         place_in(&self.index(), kind, digest)
     }
 
     /// The location of an object; looks again if its pack is gone.
-    pub(super) fn find_place(&self, kind: Kind, digest: &Digest) -> Result<Place> {
+    pub(super) fn find_place(&self, kind: Kind, digest: &Digest) -> Result<ObjectLocation> {
         let place = self.place_or_put_off(kind, digest)?;
-        if !matches!(place, Place::Gone) || !self.look_again()? {
+        if !matches!(place, ObjectLocation::Gone) || !self.look_again()? {
             return Ok(place);
         }
         let place = self.place_or_put_off(kind, digest)?;
-        if matches!(place, Place::Gone) {
+        if matches!(place, ObjectLocation::Gone) {
             self.index().settle();
         }
         Ok(place)
     }
 
     /// The location of an object, including deferred packs.
-    fn place_or_put_off(&self, kind: Kind, digest: &Digest) -> Result<Place> {
+    fn place_or_put_off(&self, kind: Kind, digest: &Digest) -> Result<ObjectLocation> {
         loop {
             let index = self.index();
             // Checked before the lookup: whatever another thread adds meanwhile is in the index once it is no longer deferred.
             let has_put_off = kind.class() == PackClass::Data && index.has_put_off();
             let place = place_in(&index, kind as u8, digest)?;
-            if !has_put_off || matches!(place, Place::At(..)) {
+            if !has_put_off || matches!(place, ObjectLocation::At(..)) {
                 return Ok(place);
             }
             self.find_put_off()?;
@@ -185,7 +187,7 @@ impl Store {
     /// Whether an object exists.
     pub fn contains(&self, kind: Kind, digest: &Digest) -> Result<bool> {
         Ok(self.writer(kind.class()).raw_bytes(kind, digest).is_some()
-            || matches!(self.find_place(kind, digest)?, Place::At(..)))
+            || matches!(self.find_place(kind, digest)?, ObjectLocation::At(..)))
     }
 
     /// The verified content of an object; `None` if it does not exist as this kind.
@@ -213,9 +215,9 @@ impl Store {
         }
         for look in 1.. {
             let (pack, row) = match self.find_place(kind, digest)? {
-                Place::At(pack, row) => (pack, row),
-                Place::Gone => return Ok(self.another_copy(kind, digest)?.map(|(_, bytes)| bytes)),
-                Place::Nowhere => break,
+                ObjectLocation::At(pack, row) => (pack, row),
+                ObjectLocation::Gone => return Ok(self.another_copy(kind, digest)?.map(|(_, bytes)| bytes)),
+                ObjectLocation::Nowhere => break,
             };
             match self.read_entry(&pack, &row, kind, unpack) {
                 // Its pack was removed in between: the objects in it that count are in another by now.

@@ -13,7 +13,7 @@ use super::{Inner, Lock, NodeWeight, Store};
 use crate::base::error::{IoContext, RepoError, is_of_disk};
 use crate::base::kind::PackClass;
 use crate::index::apply::{apply, cannot_have_happened, meta};
-use crate::index::history::Step;
+use crate::index::history::Batch;
 use crate::index::log::advance;
 use crate::index::rows::{decode, encode};
 use crate::index::{Changes, Index, VERSION, View, keys};
@@ -369,7 +369,7 @@ impl Store {
     }
 
     /// Like [`Self::catch_up_disk`], and also writes a step of the history index, if it still applies.
-    pub(super) fn catch_up_disk_with(&self, position: &mut Position, step: Option<Step>) -> Result<(), RepoError> {
+    pub(super) fn catch_up_disk_with(&self, position: &mut Position, step: Option<Batch>) -> Result<(), RepoError> {
         let index = self.open_caught_up(position)?;
         step.map_or(Ok(()), |step| step.take(&index))?;
         index.flush()?;

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use specs::{CommitId, Digest};
 
-use super::objects::{Place, is_gone};
+use super::objects::{ObjectLocation, is_gone};
 use super::{Change, Result, Store};
 use crate::base::error::RepoError;
 use crate::base::kind::Kind;
@@ -65,14 +65,14 @@ struct Present<'a> {
 impl Present<'_> {
     fn contains(&self, kind: Kind, digest: &Digest) -> Result<()> {
         match self.store.place(kind as u8, digest)? {
-            Place::At(..) => Ok(()),
-            Place::Gone | Place::Nowhere => Err(RepoError::Collected { kind, digest: *digest }),
+            ObjectLocation::At(..) => Ok(()),
+            ObjectLocation::Gone | ObjectLocation::Nowhere => Err(RepoError::Collected { kind, digest: *digest }),
         }
     }
 
     fn object(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
         let collected = || RepoError::Collected { kind, digest: *digest };
-        let Place::At(pack, row) = self.store.place(kind as u8, digest)? else { return Err(collected()) };
+        let ObjectLocation::At(pack, row) = self.store.place(kind as u8, digest)? else { return Err(collected()) };
         match self.store.read_entry(&pack, &row, kind, codec::unpack) {
             Err(error) if is_gone(&error) => Err(collected()),
             read => read,

@@ -8,7 +8,7 @@ use super::{Change, Result, Store};
 use crate::index::apply::meta;
 use crate::index::keys;
 use crate::journal::Entry;
-use crate::settings::{AnySetting, DEFAULT_BRANCH, GC_GRACE, RETENTION, Setting, Source, Value};
+use crate::settings::{AnySetting, DEFAULT_BRANCH, GC_GRACE, RETENTION, Setting, SettingSource, Value};
 
 impl Store {
     /// The value of a setting: as set in this store, or its default. `Usage` if the stored text is invalid.
@@ -17,10 +17,10 @@ impl Store {
     }
 
     /// The text of a setting's value, empty for none, and its source. It may be invalid.
-    pub fn setting_text(&self, setting: &AnySetting) -> Result<(String, Source)> {
+    pub fn setting_text(&self, setting: &AnySetting) -> Result<(String, SettingSource)> {
         match self.row(&keys::setting(setting.name))? {
-            Some(text) => Ok((text, Source::Store)),
-            None => Ok((self.default_text(setting)?, Source::Default)),
+            Some(text) => Ok((text, SettingSource::Store)),
+            None => Ok((self.default_text(setting)?, SettingSource::Default)),
         }
     }
 

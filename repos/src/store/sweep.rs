@@ -15,7 +15,7 @@ use std::sync::MutexGuard;
 
 use specs::Digest;
 
-use super::objects::Place;
+use super::objects::ObjectLocation;
 use super::objects::rows_about;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store};
@@ -259,8 +259,8 @@ impl Store {
         for victim in victims {
             for row in self.rows_of(&victim.name, victim.length)?.unwrap_or_default() {
                 let is_last = match self.place(row.kind, &row.digest)? {
-                    Place::At(pack, _) => names.contains(&pack),
-                    Place::Gone | Place::Nowhere => true,
+                    ObjectLocation::At(pack, _) => names.contains(&pack),
+                    ObjectLocation::Gone | ObjectLocation::Nowhere => true,
                 };
                 if is_last && seen.insert((row.kind, row.digest)) {
                     last.push((victim.name, row));

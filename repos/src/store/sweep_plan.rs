@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Marks;
 use super::fold::LARGE_BYTES;
-use super::objects::Place;
+use super::objects::ObjectLocation;
 use super::sweep::Swept;
 use super::{Result, Store};
 use crate::base::error::RepoError;
@@ -126,8 +126,8 @@ impl Store {
     /// Whether this copy of an object is the one that counts: no other pack has it, or the index names this one.
     pub(super) fn counts(&self, pack: &PackName, row: &Row) -> Result<bool> {
         Ok(match self.place(row.kind, &row.digest)? {
-            Place::At(other, at) if other != *pack || at.offset != row.offset => !self.is_sound(&other, &at),
-            Place::At(..) | Place::Gone | Place::Nowhere => true,
+            ObjectLocation::At(other, at) if other != *pack || at.offset != row.offset => !self.is_sound(&other, &at),
+            ObjectLocation::At(..) | ObjectLocation::Gone | ObjectLocation::Nowhere => true,
         })
     }
 

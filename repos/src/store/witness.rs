@@ -125,14 +125,14 @@ impl Store {
 
     /// Whether the writer of a commit's pack still holds it.
     fn is_being_published(&self, commit: &CommitId) -> Result<bool> {
-        use super::objects::Place;
+        use super::objects::ObjectLocation;
         match self.place(crate::base::kind::Kind::Commit as u8, &commit.digest())? {
-            Place::At(pack, _) => match self.packs().is_held(&pack) {
+            ObjectLocation::At(pack, _) => match self.packs().is_held(&pack) {
                 // Folded or collected since it was looked up: its writer has released it.
                 Err(error) if super::objects::is_gone(&error) => Ok(true),
                 is_held => is_held,
             },
-            Place::Gone | Place::Nowhere => Ok(true),
+            ObjectLocation::Gone | ObjectLocation::Nowhere => Ok(true),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use answers::setting::{AnySetting, NoSetting, SettingView, Source, named};
+use answers::setting::{AnySetting, NoSetting, SettingSource, SettingView, named};
 
 use crate::error::Result;
 use crate::output::{Human, Row};
@@ -23,8 +23,8 @@ impl Row for SettingView {
     const GIVES_UP: &'static [&'static str] = &["SOURCE"];
     fn cells(&self, _: &Human) -> Vec<String> {
         let source = match self.source {
-            Source::Default => "default",
-            Source::Store => "store",
+            SettingSource::Default => "default",
+            SettingSource::Store => "store",
         };
         vec![self.key.to_owned(), self.value.clone().unwrap_or_default(), source.to_owned()]
     }

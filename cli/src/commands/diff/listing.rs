@@ -105,7 +105,7 @@ pub(super) fn counted(counts: &Counts) -> String {
     )
 }
 
-fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<Content>) -> Result<()> {
+fn print_entry(page: &Page<'_>, args: &Args, entry: &Entry, found: Option<ContentDiff>) -> Result<()> {
     print_path(page, entry)?;
     let Some(found) = found else { return Ok(()) };
     let mut blocks = detail::blocks(&found.detail, detail::Extent::of(args.all));
@@ -130,7 +130,7 @@ fn print_path(page: &Page<'_>, entry: &Entry) -> Result<()> {
 }
 
 /// The difference in a file's content.
-struct Content {
+struct ContentDiff {
     detail: Detail,
     picture: Option<PathBuf>,
     key_use: Option<KeyUse>,
@@ -145,7 +145,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn detail(&self, entry: &Entry) -> Result<Option<Content>> {
+    fn detail(&self, entry: &Entry) -> Result<Option<ContentDiff>> {
         let Some((old, new)) = entry.other_bytes().filter(|_| self.readable) else { return Ok(None) };
         let mut options =
             Options { key: self.args.key.clone(), picture: self.args.out.is_some(), ..Options::default() };
@@ -157,7 +157,7 @@ impl Reader<'_> {
             (Some(folder), Some(png)) => Some(write_picture(self.cx, folder, &entry.path, &png)?),
             _ => None,
         };
-        Ok(Some(Content { detail, picture, key_use }))
+        Ok(Some(ContentDiff { detail, picture, key_use }))
     }
 }
 

@@ -93,13 +93,13 @@ impl Problem {
 
 /// The files of a template: the template and its imports.
 struct Files<'p> {
-    sources: HashMap<SourceId, Source>,
+    sources: HashMap<SourceId, TemplateFile>,
     loaded: HashMap<PathBuf, Thunk<'p>>,
     /// Why an import failed; the library's error does not say.
     failure: Option<Problem>,
 }
 
-struct Source {
+struct TemplateFile {
     path: PathBuf,
     shown: String,
     text: Vec<u8>,
@@ -115,7 +115,7 @@ impl<'p> Files<'p> {
     ) -> Result<Thunk<'p>, Problem> {
         let (context, source) = program.span_manager_mut().insert_source_context(text.len());
         let loaded = program.load_source(context, &text, true, shown);
-        self.sources.insert(source, Source { path: path.to_owned(), shown: shown.to_owned(), text });
+        self.sources.insert(source, TemplateFile { path: path.to_owned(), shown: shown.to_owned(), text });
         Ok(loaded?)
     }
 
@@ -123,7 +123,7 @@ impl<'p> Files<'p> {
     fn place(&self, program: &Program<'p>, span: Option<SpanId>) -> Option<(String, Place)> {
         let (context, start, _) = program.span_manager().get_span(span?);
         let SpanContext::Source(source) = program.span_manager().get_context(context);
-        let Source { shown, text, .. } = self.sources.get(source)?;
+        let TemplateFile { shown, text, .. } = self.sources.get(source)?;
         let before = String::from_utf8_lossy(text.get(..start)?).into_owned();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

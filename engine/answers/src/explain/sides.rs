@@ -11,7 +11,7 @@ use specs::{Digest, FilePath};
 
 use super::recipes::by_name;
 use crate::trace::formats::command;
-use crate::trace::{Brought, Place, brought, matched, origins_of};
+use crate::trace::{Brought, CommitPath, brought, matched, origins_of};
 use engine::Result;
 use engine::graph::Pipeline;
 
@@ -93,13 +93,13 @@ impl Side {
     }
 
     /// The file or directory that an input matched, and where it is; `None` if the commit's content differs from the recipe's.
-    fn place_of(&self, store: &Store, input: &RecipeInput) -> Result<Option<(Place, Tree, PathKind)>> {
+    fn place_of(&self, store: &Store, input: &RecipeInput) -> Result<Option<(CommitPath, Tree, PathKind)>> {
         let Some(commit) = &self.commit else { return Ok(None) };
         for origin in origins_of(commit, &self.pipeline, &input.name) {
             let tree = Tree::at(store.commit(&origin.commit)?.tree);
             if let Some(kind) = matched(store, tree, input)? {
                 return Ok(Some((
-                    Place { repo: origin.repo, commit: origin.commit, path: input.path.clone() },
+                    CommitPath { repo: origin.repo, commit: origin.commit, path: input.path.clone() },
                     tree,
                     kind,
                 )));
@@ -240,7 +240,7 @@ fn compare_input(
     {
         return Ok(());
     }
-    let by = |side: &Option<(Place, Tree, PathKind)>| match side {
+    let by = |side: &Option<(CommitPath, Tree, PathKind)>| match side {
         Some((place, _, PathKind::File(_))) => brought(store, place),
         _ => Ok(None),
     };
@@ -258,8 +258,8 @@ fn compare_input(
 fn compare_directories(
     store: &Store,
     input: &str,
-    (from, old): (&Place, Tree),
-    (to, new): (&Place, Tree),
+    (from, old): (&CommitPath, Tree),
+    (to, new): (&CommitPath, Tree),
     found: &mut Differences,
 ) -> Result<bool> {
     let changes = old.diff_range(store, new, directory_range(&from.path))?.take(FILES + 1);
@@ -269,9 +269,9 @@ fn compare_directories(
     }
     for change in changes {
         let path = path_of(&change.key).map_err(RepoError::from)?;
-        let side = |place: &Place, entry: Option<FileEntry>| -> Result<(Option<String>, Option<Brought>)> {
+        let side = |place: &CommitPath, entry: Option<FileEntry>| -> Result<(Option<String>, Option<Brought>)> {
             let Some(entry) = entry else { return Ok((None, None)) };
-            let by = brought(store, &Place { path: path.clone(), ..place.clone() })?;
+            let by = brought(store, &CommitPath { path: path.clone(), ..place.clone() })?;
             Ok((Some(file_words(&path, entry)), by))
         };
         let ((old, old_by), (new, new_by)) = (side(from, change.old)?, side(to, change.new)?);

@@ -45,7 +45,7 @@ pub fn trace(store: &Store, at: &Resolved, reach: Reach) -> Result<Trace> {
         similar: None,
     })?;
     let mut tracer = Tracer::new(store, &at.commit, reach)?;
-    let place = Place { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() };
+    let place = CommitPath { repo: at.commit.repo.clone(), commit: at.id, path: at.path.clone() };
     let file = tracer.file(&place, file, reach.depth)?;
     let Tracer { seen, sources, cut, gaps, is_damaged, .. } = tracer;
     Ok(Trace {
@@ -75,13 +75,13 @@ fn version_of(commit: &Commit) -> VersionNode {
 
 /// A path in a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct CommitPath {
     pub(crate) repo: RepoName,
     pub(crate) commit: CommitId,
     pub(crate) path: FilePath,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for CommitPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}@{}:{}", self.repo, self.commit.short(12), self.path)
     }
@@ -94,11 +94,11 @@ pub(super) struct Tracer<'a> {
     pub(super) order: u64,
     seen: HashSet<Digest>,
     /// Directories whose files are somewhere in the trace.
-    pub(super) directories: HashSet<Place>,
+    pub(super) directories: HashSet<CommitPath>,
     sources: HashSet<(RepoName, FilePath, Digest)>,
     pub(super) pipelines: Versions,
     /// Files of directories that datums read, by content.
-    pub(super) by_bytes: HashMap<Place, HashMap<Digest, FilePath>>,
+    pub(super) by_bytes: HashMap<CommitPath, HashMap<Digest, FilePath>>,
     /// Length of the chain of copies followed so far.
     copies: usize,
     pub(super) cut: Vec<String>,
@@ -137,7 +137,7 @@ impl<'a> Tracer<'a> {
         })
     }
 
-    pub(super) fn file(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
+    pub(super) fn file(&mut self, place: &CommitPath, file: FileEntry, depth: Option<usize>) -> Result<FileNode> {
         let (origin, same_as) = match self.origin(place, file, depth) {
             Ok(found) => found,
             // Missing or damaged data ends this branch of the trace, not the whole trace.
@@ -147,17 +147,22 @@ impl<'a> Tracer<'a> {
             }
             Err(error) => return Err(error),
         };
-        let Place { repo, commit, path } = place.clone();
+        let CommitPath { repo, commit, path } = place.clone();
         let FileEntry { digest, size, executable } = file;
         Ok(FileNode { repo, commit, path, size_bytes: size, digest, executable, same_as, origin })
     }
 
-    fn gap(&mut self, place: &Place, why: String) -> Origin {
+    fn gap(&mut self, place: &CommitPath, why: String) -> Origin {
         self.gaps.push(format!("{place}: {why}"));
         Origin::Gap(why)
     }
 
-    fn origin(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<(Origin, Option<SameAs>)> {
+    fn origin(
+        &mut self,
+        place: &CommitPath,
+        file: FileEntry,
+        depth: Option<usize>,
+    ) -> Result<(Origin, Option<SameAs>)> {
         let commit = self.store.commit(&place.commit)?;
         if commit.kind != CommitKind::Output {
             return Ok((Origin::Source(Box::new(self.source(place, file, depth)?)), None));
@@ -270,7 +275,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// The commit that introduced a file, and what it was copied from.
-    fn source(&mut self, place: &Place, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
+    fn source(&mut self, place: &CommitPath, file: FileEntry, depth: Option<usize>) -> Result<SourceNode> {
         self.sources.insert((place.repo.clone(), place.path.clone(), file.digest));
         let introduced = introduced(self.store, &place.repo, place.commit, &place.path)?;
         let id = introduced.unwrap_or(place.commit);
@@ -291,7 +296,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Why the content of a source file is no longer in the store; the trace then has a gap here.
-    fn gone(&mut self, place: &Place, file: &FileEntry) -> Result<Option<String>> {
+    fn gone(&mut self, place: &CommitPath, file: &FileEntry) -> Result<Option<String>> {
         if file.size == 0 || self.store.has_content(&file.digest)? {
             return Ok(None);
         }
@@ -305,13 +310,13 @@ impl<'a> Tracer<'a> {
     fn copied_from(
         &mut self,
         sources: &[Source],
-        place: &Place,
+        place: &CommitPath,
         file: FileEntry,
         depth: Option<usize>,
     ) -> Result<Option<FileNode>> {
         for source in sources {
             let Some((path, entry)) = self.original(source, &place.path, file.digest)? else { continue };
-            let origin = Place { repo: source.repo.clone(), commit: source.commit, path };
+            let origin = CommitPath { repo: source.repo.clone(), commit: source.commit, path };
             if self.copies == MOST_COPIES {
                 self.cut.push(format!("{place}: a copy of {origin}, after {MOST_COPIES} other copies"));
                 return Ok(None);
@@ -343,7 +348,7 @@ impl<'a> Tracer<'a> {
 }
 
 /// Who committed a file: for an output the job that executed its datum, otherwise the commit that introduced it.
-pub(crate) fn brought(store: &Store, place: &Place) -> Result<Option<Brought>> {
+pub(crate) fn brought(store: &Store, place: &CommitPath) -> Result<Option<Brought>> {
     let commit = store.commit(&place.commit)?;
     if commit.kind != CommitKind::Output {
         let id = introduced(store, &place.repo, place.commit, &place.path)?.unwrap_or(place.commit);

@@ -7,7 +7,7 @@ use repos::tree::{FileEntry, PathKind, Tree, directory_range, path_of};
 use repos::{RepoError, Store};
 use specs::DatumId;
 
-use super::back::{Place, Tracer};
+use super::back::{CommitPath, Tracer};
 use super::nodes::{BranchCommit, Extent, FileNode, InputNode};
 use engine::Result;
 use engine::graph::Pipeline;
@@ -107,7 +107,7 @@ impl Tracer<'_> {
     /// Adds the file, or the files of the directory.
     fn fill(&mut self, node: InputNode, tree: Tree, matched: PathKind, depth: Option<usize>) -> Result<InputNode> {
         let Some(BranchCommit { repo, id, .. }) = node.commit.clone() else { return Ok(node) };
-        let place = Place { repo, commit: id, path: node.path.clone() };
+        let place = CommitPath { repo, commit: id, path: node.path.clone() };
         match matched {
             PathKind::File(file) => Ok(InputNode { files: vec![self.file(&place, file, depth)?], ..node }),
             PathKind::Directory { files, size_bytes } => {
@@ -122,7 +122,13 @@ impl Tracer<'_> {
     }
 
     /// All files below a path, or the first ones of many.
-    fn files_below(&mut self, place: &Place, tree: Tree, count: u64, depth: Option<usize>) -> Result<Vec<FileNode>> {
+    fn files_below(
+        &mut self,
+        place: &CommitPath,
+        tree: Tree,
+        count: u64,
+        depth: Option<usize>,
+    ) -> Result<Vec<FileNode>> {
         let is_whole = self.reach.all_files || count <= WHOLE;
         let take = if is_whole { usize::MAX } else { FIRST };
         let below = tree.range(self.store, directory_range(&place.path))?.take(take);
@@ -130,7 +136,7 @@ impl Tracer<'_> {
         if !is_whole {
             self.cut.push(format!("{place}: {} of {count} files are not followed", count - below.len() as u64));
         }
-        let at = |key: &[u8]| Ok::<_, RepoError>(Place { path: path_of(key)?, ..place.clone() });
+        let at = |key: &[u8]| Ok::<_, RepoError>(CommitPath { path: path_of(key)?, ..place.clone() });
         below.into_iter().map(|(key, file)| self.file(&at(&key)?, file, depth)).collect()
     }
 

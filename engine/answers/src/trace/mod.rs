@@ -22,7 +22,7 @@ mod nodes;
 mod same;
 mod sums;
 
-pub(crate) use back::{Place, brought};
+pub(crate) use back::{CommitPath, brought};
 pub use back::{Reach, trace};
 pub use exhibits::{Exhibits, exhibits};
 pub use forward::{ForwardOptions, forward};

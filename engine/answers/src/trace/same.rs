@@ -10,7 +10,7 @@ use repos::documents::{Commit, Recipe, ResultDocument};
 use repos::tree::{FileEntry, Tree, directory_range, path_of};
 use specs::{Digest, FilePath};
 
-use super::back::{Place, Tracer};
+use super::back::{CommitPath, Tracer};
 use super::inputs::origins_of;
 use super::nodes::SameAs;
 use engine::Result;
@@ -36,7 +36,7 @@ impl Tracer<'_> {
         for (input, place) in self.read_by(commit, result, recipe, file.digest)? {
             let Some(found) = self.with_bytes(&place, file.digest)? else { continue };
             let has_name = found.name() == path.name();
-            let Place { repo, commit, .. } = place;
+            let CommitPath { repo, commit, .. } = place;
             let same = SameAs { input, repo, commit, path: found };
             if has_name {
                 return Ok(Some(same));
@@ -53,7 +53,7 @@ impl Tracer<'_> {
         result: &ResultDocument,
         recipe: &Recipe,
         digest: Digest,
-    ) -> Result<Vec<(String, Place)>> {
+    ) -> Result<Vec<(String, CommitPath)>> {
         let mut places = Vec::new();
         if let Some(pipeline) = self.pipelines.of_commit(self.store, commit)? {
             // A directory has no content digest.
@@ -61,20 +61,20 @@ impl Tracer<'_> {
             for input in inputs.filter(|input| !input.empty_files) {
                 let origins = origins_of(commit, &pipeline, &input.name).into_iter();
                 places.extend(origins.map(|origin| {
-                    let place = Place { repo: origin.repo, commit: origin.commit, path: input.path.clone() };
+                    let place = CommitPath { repo: origin.repo, commit: origin.commit, path: input.path.clone() };
                     (input.name.clone(), place)
                 }));
             }
         }
         places.extend(result.references.iter().map(|one| {
-            let place = Place { repo: one.repo.clone(), commit: one.commit, path: one.path.clone() };
+            let place = CommitPath { repo: one.repo.clone(), commit: one.commit, path: one.path.clone() };
             (one.input.clone(), place)
         }));
         Ok(places)
     }
 
     /// The file at or below a path that has this content.
-    fn with_bytes(&mut self, place: &Place, digest: Digest) -> Result<Option<FilePath>> {
+    fn with_bytes(&mut self, place: &CommitPath, digest: Digest) -> Result<Option<FilePath>> {
         let tree = Tree::at(self.store.commit(&place.commit)?.tree);
         if let Some(file) = tree.file(self.store, &place.path)? {
             return Ok((file.digest == digest).then(|| place.path.clone()));

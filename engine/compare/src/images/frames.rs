@@ -43,7 +43,7 @@ impl Pixels {
 }
 
 /// The source of the frames of a side.
-pub(super) enum Source<'a> {
+pub(super) enum FrameSource<'a> {
     One(Option<Box<DynamicImage>>),
     Animation(image::Frames<'a>),
     Pages(Box<Pages<'a>>),
@@ -61,7 +61,7 @@ pub(super) trait ReadSeek: std::io::Read + Seek {}
 
 impl<T: std::io::Read + Seek + ?Sized> ReadSeek for T {}
 
-impl<'a> Source<'a> {
+impl<'a> FrameSource<'a> {
     pub(super) fn open(
         side: &'a mut Watched<'_>,
         format: Option<ImageFormat>,

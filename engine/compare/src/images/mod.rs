@@ -22,7 +22,7 @@ use crate::Options;
 use crate::content::Watched;
 use crate::error::{Fit, Unfit};
 use crate::limits::Limits;
-use frames::{Frame, Pixels, Source};
+use frames::{Frame, FrameSource, Pixels};
 
 /// How two images differ.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -126,8 +126,8 @@ pub(crate) fn compare(
     let turn = |opened: &Opened| {
         if old_opened.orientation == new_opened.orientation { Orientation::NoTransforms } else { opened.orientation }
     };
-    let old_frames = Source::open(old, old_opened.format, turn(&old_opened), limits);
-    let new_frames = Source::open(new, new_opened.format, turn(&new_opened), limits);
+    let old_frames = FrameSource::open(old, old_opened.format, turn(&old_opened), limits);
+    let new_frames = FrameSource::open(new, new_opened.format, turn(&new_opened), limits);
     let (old_frames, new_frames) =
         (old_frames.map_err(|unfit| unfit.on("old"))?, new_frames.map_err(|unfit| unfit.on("new"))?);
     let picture = compare_frames(&mut found, old_frames, new_frames, options)?;
@@ -162,8 +162,8 @@ struct Sums {
 
 fn compare_frames(
     found: &mut ImageDiff,
-    mut old: Source<'_>,
-    mut new: Source<'_>,
+    mut old: FrameSource<'_>,
+    mut new: FrameSource<'_>,
     options: &Options,
 ) -> Fit<Option<Vec<u8>>> {
     let limits = &options.limits;

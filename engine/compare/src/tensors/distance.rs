@@ -49,7 +49,7 @@ impl Distance {
 }
 
 /// The bytes of the elements, and how to decode them.
-type Source<'r> = (Box<dyn Read + 'r>, Element);
+type Elements<'r> = (Box<dyn Read + 'r>, Element);
 
 #[derive(Default)]
 struct Sums {
@@ -60,7 +60,7 @@ struct Sums {
     products: f64,
 }
 
-pub(super) fn distance(old: Source<'_>, new: Source<'_>, elements: u64) -> Fit<Distance> {
+pub(super) fn distance(old: Elements<'_>, new: Elements<'_>, elements: u64) -> Fit<Distance> {
     let ((mut old, old_element), (mut new, new_element)) = (old, new);
     let exact = old_element.is_integer() && new_element.is_integer();
     let mut sums = Sums::default();

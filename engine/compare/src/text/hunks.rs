@@ -19,7 +19,7 @@ pub(super) const CONTEXT: u64 = 3;
 #[derive(Default)]
 pub(super) struct Found {
     /// A line that both have at the same position, from which they are read again.
-    pub(super) start: Place,
+    pub(super) start: LineStart,
     /// The first changes, in order.
     pub(super) changes: Vec<Change>,
     /// Number of lines in further changes.
@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 /// The start of a line: its number from 0, and its offset in bytes.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
+pub(super) struct LineStart {
     pub(super) line: u64,
     pub(super) byte: u64,
 }
@@ -120,7 +120,7 @@ struct Side<'a, 'c> {
 }
 
 impl<'a, 'c> Side<'a, 'c> {
-    fn new(side: &'a mut Watched<'c>, from: Place, end: u64) -> Fit<Self> {
+    fn new(side: &'a mut Watched<'c>, from: LineStart, end: u64) -> Fit<Self> {
         let lines = Lines::from(side, from.byte)?;
         Ok(Self { lines, end, line: from.line, held: Vec::new(), ends: Ends::default() })
     }
@@ -177,10 +177,10 @@ fn compare_part(one: &mut Side<'_, '_>, other: &mut Side<'_, '_>, is_last: bool,
 }
 
 /// Where the output starts, a few lines before the first difference, and the line of that difference.
-fn common_start(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<(Place, Place)> {
+fn common_start(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<(LineStart, LineStart)> {
     let mut one = BufReader::with_capacity(BLOCK, old.rewind()?);
     let mut other = BufReader::with_capacity(BLOCK, new.rewind()?);
-    let mut starts = VecDeque::from([Place::default()]);
+    let mut starts = VecDeque::from([LineStart::default()]);
     let (mut line, mut byte) = (0, 0);
     loop {
         let (left, right) = (one.fill_buf()?, other.fill_buf()?);
@@ -188,7 +188,7 @@ fn common_start(old: &mut Watched<'_>, new: &mut Watched<'_>) -> Fit<(Place, Pla
         let equal = equal_bytes(&left[..length], &right[..length]);
         for end in memchr::memchr_iter(b'\n', &left[..equal]) {
             line += 1;
-            starts.push_back(Place { line, byte: byte + end as u64 + 1 });
+            starts.push_back(LineStart { line, byte: byte + end as u64 + 1 });
             if starts.len() as u64 > CONTEXT + 1 {
                 starts.pop_front();
             }

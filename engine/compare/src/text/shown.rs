@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::hunks::{CONTEXT, Change, Place};
+use super::hunks::{CONTEXT, Change, LineStart};
 use super::lines::{Lines, Seen};
 use super::{Hunk, TextDiff};
 use crate::content::Watched;
@@ -16,7 +16,7 @@ const FEW: u64 = 16;
 /// Reads the differing lines again, as far as they are shown.
 pub(super) fn fill<'c>(
     told: &mut TextDiff,
-    start: &Place,
+    start: &LineStart,
     changes: &[Change],
     more_lines: u64,
     (old, new): (&mut Watched<'c>, &mut Watched<'c>),

@@ -35,7 +35,7 @@ const MOST_LINKS: usize = 10;
 
 /// Compares stored code with the git commit checked out in its folder. What is excluded from the code is ignored in the commit too.
 pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree, left_out: &LeftOut) -> Result<GitCheck> {
-    let place = match Place::of(folder) {
+    let place = match WorkingTree::of(folder) {
         Ok(place) => place,
         Err(Elsewhere::NoRepository) => return Ok(GitCheck::in_no_commit("its folder is not in a git repository")),
         Err(Elsewhere::Known(check)) => return Ok(check),
@@ -61,7 +61,7 @@ pub(super) fn check_spec(file: &Path, text: &str) -> Option<GitCheck> {
     if !file.is_file() {
         return None;
     }
-    match Place::of(file) {
+    match WorkingTree::of(file) {
         Ok(place) => Some(place.compared(place.difference_of_spec(file, text.as_bytes()))),
         Err(Elsewhere::NoRepository) => None,
         Err(Elsewhere::Known(check)) => Some(check),
@@ -89,7 +89,7 @@ impl From<git2::Error> for Refusal {
 }
 
 /// A folder or file in a working tree, and the commit checked out there.
-struct Place {
+struct WorkingTree {
     repository: Rc<Repository>,
     commit: Oid,
     /// The path in the working tree; empty for the whole tree.
@@ -111,7 +111,7 @@ struct Blob {
     executable: bool,
 }
 
-impl Place {
+impl WorkingTree {
     fn of(at: &Path) -> std::result::Result<Self, Elsewhere> {
         let not_checked = |why: String| Elsewhere::Known(GitCheck::not_checked(why));
         let in_none = |why: &str| Elsewhere::Known(GitCheck::in_no_commit(why));
@@ -306,7 +306,7 @@ impl Files {
     /// The files that differ, and how; `read` reads a stored file.
     fn differences(
         mut self,
-        place: &Place,
+        place: &WorkingTree,
         stored: &BTreeMap<String, FileEntry>,
         read: &Read<'_>,
     ) -> std::result::Result<Vec<GitDifference>, Refusal> {
@@ -386,7 +386,7 @@ fn one_line_end(bytes: &[u8]) -> Vec<u8> {
 fn followed(
     repository: &Rc<Repository>,
     tree: Oid,
-    place: &Place,
+    place: &WorkingTree,
     at: &str,
     link: Oid,
 ) -> std::result::Result<Option<Blob>, Refusal> {

@@ -13,7 +13,7 @@ use super::list::{DatumList, SortedList};
 use super::matches::{VisitChange, visit_changes};
 use super::members::{Changes, MemberRows, Members};
 use super::shape::{KeyedNode, Node, Shape};
-use super::view::{Source, View, Visit};
+use super::view::{DatumSource, View, Visit};
 use super::{Datum, DatumKey, DatumMap};
 
 /// The inputs of a pipeline at two moments.
@@ -212,12 +212,12 @@ pub(super) fn combinations(
     for at in (0..=last).filter(|at| !touched[*at].is_empty()) {
         let source = |(number, input)| {
             if number == at {
-                return Source::These(&touched[at]);
+                return DatumSource::These(&touched[at]);
             }
             // Combinations with a touched datum of an earlier input were already visited for that input.
-            Source::All(input, made.get(number).filter(|_| number < at))
+            DatumSource::All(input, made.get(number).filter(|_| number < at))
         };
-        let sources: Vec<Source<'_>> = inputs.iter().enumerate().map(source).collect();
+        let sources: Vec<DatumSource<'_>> = inputs.iter().enumerate().map(source).collect();
         view.cross(&sources, visit)?;
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(super) struct View<'a> {
 }
 
 /// The source of an input's datums in a cross.
-pub(super) enum Source<'l> {
+pub(super) enum DatumSource<'l> {
     /// All datums of a node, except some.
     All(&'l Node, Option<&'l HashSet<DatumKey>>),
     These(&'l DatumList),
@@ -54,7 +54,7 @@ impl View<'_> {
             }
             Node::Union(inputs) => inputs.iter().try_for_each(|input| self.all(input, visit)),
             Node::Cross(inputs) => {
-                let sources: Vec<Source<'_>> = inputs.iter().map(|input| Source::All(input, None)).collect();
+                let sources: Vec<DatumSource<'_>> = inputs.iter().map(|input| DatumSource::All(input, None)).collect();
                 self.cross(&sources, visit)
             }
             Node::Keyed(keyed) => {
@@ -79,7 +79,7 @@ impl View<'_> {
     }
 
     /// Every combination of one datum from each source.
-    pub(super) fn cross(&self, sources: &[Source<'_>], visit: &mut Visit<'_>) -> Result<(), RepoError> {
+    pub(super) fn cross(&self, sources: &[DatumSource<'_>], visit: &mut Visit<'_>) -> Result<(), RepoError> {
         let sizes = sources.iter().map(|source| self.size(source)).collect::<Result<Vec<_>, _>>()?;
         let Some(streamed) = (0..sources.len()).max_by_key(|at| sizes[*at]) else { return Ok(()) };
         let mut packed: Vec<DatumList> = Vec::new();
@@ -103,10 +103,10 @@ impl View<'_> {
         })
     }
 
-    fn each(&self, source: &Source<'_>, visit: &mut Visit<'_>) -> Result<(), RepoError> {
+    fn each(&self, source: &DatumSource<'_>, visit: &mut Visit<'_>) -> Result<(), RepoError> {
         match source {
-            Source::These(list) => list.iter().try_for_each(|(key, inputs)| visit(Datum { key, inputs })),
-            Source::All(node, without) => self.all(node, &mut |datum| match without {
+            DatumSource::These(list) => list.iter().try_for_each(|(key, inputs)| visit(Datum { key, inputs })),
+            DatumSource::All(node, without) => self.all(node, &mut |datum| match without {
                 Some(without) if without.contains(&datum.key) => Ok(()),
                 _ => visit(datum),
             }),
@@ -114,10 +114,10 @@ impl View<'_> {
     }
 
     /// The approximate number of datums in a source.
-    fn size(&self, source: &Source<'_>) -> Result<u64, RepoError> {
+    fn size(&self, source: &DatumSource<'_>) -> Result<u64, RepoError> {
         match source {
-            Source::These(list) => Ok(list.len() as u64),
-            Source::All(node, _) => self.files_below(node),
+            DatumSource::These(list) => Ok(list.len() as u64),
+            DatumSource::All(node, _) => self.files_below(node),
         }
     }
 

@@ -79,10 +79,10 @@ impl TakenIn {
 struct Receiving {
     path: FilePath,
     executable: bool,
-    content: Content,
+    content: Incoming,
 }
 
-enum Content {
+enum Incoming {
     Memory(Vec<u8>),
     Stream { pieces: mpsc::Sender<Bytes>, stored: JoinHandle<std::io::Result<Stored>> },
 }
@@ -118,13 +118,13 @@ impl<'a> Intake<'a> {
 
     fn begin(&mut self, path: &str, size_bytes: u64, executable: bool) -> Result<(), ExecError> {
         let content = if size_bytes <= IN_MEMORY_BYTES {
-            Content::Memory(Vec::with_capacity(size_bytes as usize))
+            Incoming::Memory(Vec::with_capacity(size_bytes as usize))
         } else {
             let (pieces, receiver) = mpsc::channel(PIECES);
             let store = self.store.clone();
             let stored =
                 tokio::task::spawn_blocking(move || store.put_content(Pieces { receiver, rest: Bytes::new() }));
-            Content::Stream { pieces, stored }
+            Incoming::Stream { pieces, stored }
         };
         self.file = Some(Receiving { path: legal(path)?, executable, content });
         Ok(())
@@ -132,9 +132,9 @@ impl<'a> Intake<'a> {
 
     async fn data(&mut self, bytes: Bytes) -> Result<(), ExecError> {
         match self.file.as_mut().map(|file| &mut file.content) {
-            Some(Content::Memory(content)) => content.extend_from_slice(&bytes),
+            Some(Incoming::Memory(content)) => content.extend_from_slice(&bytes),
             // A store that cannot take more closes the channel; `end` reports why.
-            Some(Content::Stream { pieces, .. }) => pieces.send(bytes).await.unwrap_or_default(),
+            Some(Incoming::Stream { pieces, .. }) => pieces.send(bytes).await.unwrap_or_default(),
             None => return Err(out_of_turn()),
         }
         Ok(())
@@ -144,11 +144,11 @@ impl<'a> Intake<'a> {
         let file = self.file.take().ok_or_else(out_of_turn)?;
         let Receiving { path, executable, content } = file;
         match content {
-            Content::Memory(content) => {
+            Incoming::Memory(content) => {
                 let stored = blocking(|| self.store.put_bytes(&content)).map_err(not_stored)?;
                 self.outputs.add(path, executable, &stored);
             }
-            Content::Stream { pieces, stored } => {
+            Incoming::Stream { pieces, stored } => {
                 drop(pieces);
                 self.outputs.pending.push_back(Pending { path, executable, stored });
                 self.outputs.wait_for(PENDING).await?;

@@ -7,7 +7,7 @@ use repos::{RepoError, Store};
 use specs::Digest;
 
 use super::Feed;
-use super::printing::{Place, Printed, Printing};
+use super::printing::{Printed, Printing, ReadPosition};
 
 /// Number of ended datums reported at a time.
 const AT_A_TIME: usize = 256;
@@ -20,7 +20,7 @@ pub struct Follower {
     ended: usize,
     given_up: usize,
     /// Datums seen in progress, and how far they were read.
-    open: BTreeMap<u64, (Arc<Printing>, Place)>,
+    open: BTreeMap<u64, (Arc<Printing>, ReadPosition)>,
     /// Results of datums that were followed to their end, until they appear among the ended ones.
     told: HashSet<Digest>,
 }
@@ -59,7 +59,7 @@ impl Follower {
     ) -> Result<bool, E> {
         let Seen { ended, given_up, at_work, is_all } = self.see();
         for printing in at_work.values().chain(&given_up) {
-            self.open.entry(printing.number()).or_insert_with(|| (printing.clone(), Place::default()));
+            self.open.entry(printing.number()).or_insert_with(|| (printing.clone(), ReadPosition::default()));
         }
         // Datums seen to end are read to their end before their results are skipped.
         let over: Vec<u64> = self.open.keys().filter(|number| !at_work.contains_key(number)).copied().collect();

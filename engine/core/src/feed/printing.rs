@@ -43,7 +43,7 @@ struct Stored {
 
 /// How far a follower has read a datum's output.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Place {
+pub(super) struct ReadPosition {
     /// Number of tries read to their end.
     tries: usize,
     /// Number of bytes read of the next try.
@@ -94,7 +94,7 @@ impl Printing {
             let stored: Vec<_> = inner.tries.iter().map(|stored| (stored.tried.clone(), stored.shape)).collect();
             (stored, inner.log.clone())
         };
-        let mut place = Place::default();
+        let mut place = ReadPosition::default();
         let pieces = stored.into_iter().map(|(tried, shape)| self.last_piece(&mut place, store, tried, shape));
         let mut pieces: Vec<Printed> = pieces.collect::<Result<_, _>>()?;
         if let Some(log) = log {
@@ -140,7 +140,7 @@ impl Printing {
     }
 
     /// The next piece after `place`, which advances; `None` if there is none yet.
-    pub(super) fn next(&self, place: &mut Place, store: &Store) -> Result<Option<Printed>, RepoError> {
+    pub(super) fn next(&self, place: &mut ReadPosition, store: &Store) -> Result<Option<Printed>, RepoError> {
         let inner = self.inner();
         if let Some(Stored { tried, shape }) = inner.tries.get(place.tries) {
             let (tried, shape) = (tried.clone(), *shape);
@@ -164,14 +164,20 @@ impl Printing {
     }
 
     /// The unread rest of an ended try.
-    fn last_piece(&self, place: &mut Place, store: &Store, tried: Try, shape: Cut) -> Result<Printed, RepoError> {
+    fn last_piece(
+        &self,
+        place: &mut ReadPosition,
+        store: &Store,
+        tried: Try,
+        shape: Cut,
+    ) -> Result<Printed, RepoError> {
         let stored = match &tried.log {
             Some(log) if place.at < shape.total => store.log(log)?,
             _ => bytes::Bytes::new(),
         };
         let (skipped_bytes, from) = shape.rest(place.at, stored.len());
         let try_number = place.tries + 1;
-        *place = Place { tries: try_number, at: 0, attempts: place.attempts };
+        *place = ReadPosition { tries: try_number, at: 0, attempts: place.attempts };
         let bytes = stored.slice(from.min(stored.len())..).to_vec();
         Ok(Printed { number: self.number, datum: self.datum, try_number, skipped_bytes, bytes, end: Some(tried) })
     }

@@ -9,25 +9,25 @@ use specs::{DatumId, Digest};
 use super::log::SharedLog;
 use super::{AtWork, Feed, Follower, Heard};
 
-struct Place {
+struct Followed {
     store: Store,
     feed: Arc<Feed>,
     _folder: tempfile::TempDir,
 }
 
-fn place() -> Place {
+fn place() -> Followed {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::init(folder.path(), "main".parse().unwrap()).unwrap();
     let feed = Arc::<Feed>::default();
     feed.begin(Timestamp::from_micros(1000));
-    Place { store, feed, _folder: folder }
+    Followed { store, feed, _folder: folder }
 }
 
 fn digest(number: u8) -> Digest {
     Digest::from_bytes([number; 32])
 }
 
-impl Place {
+impl Followed {
     fn begin(&self, number: u8) -> AtWork {
         AtWork::begin(&self.feed, DatumId::new(digest(number)))
     }
@@ -71,12 +71,12 @@ impl Place {
 fn a_follower_hears_what_was_before_it_and_what_comes_once() {
     let place = place();
     let gone = place.begin(1);
-    let log = Place::try_of(&gone, 100);
+    let log = Followed::try_of(&gone, 100);
     log.push(b"early\n");
     place.end_try(&gone, &log, 0);
     gone.ended(digest(11));
     let one = place.begin(2);
-    let log = Place::try_of(&one, 100);
+    let log = Followed::try_of(&one, 100);
     log.push(b"half a ");
     let mut follower = place.feed.follow();
     assert_eq!(place.look(&mut follower), (vec!["ended 11".to_owned(), "2.1 \"half a \"".to_owned()], true));
@@ -84,12 +84,12 @@ fn a_follower_hears_what_was_before_it_and_what_comes_once() {
     // All of this happens between two looks: the rest of a try, one that ends immediately, and a datum that begins and ends.
     log.push(b"line\nlast words");
     place.end_try(&one, &log, 1);
-    let log = Place::try_of(&one, 100);
+    let log = Followed::try_of(&one, 100);
     log.push(b"again\n");
     place.end_try(&one, &log, 0);
     one.ended(digest(12));
     let quick = place.begin(3);
-    let log = Place::try_of(&quick, 100);
+    let log = Followed::try_of(&quick, 100);
     place.end_try(&quick, &log, 0);
     quick.ended(digest(13));
     place.feed.end();
@@ -107,7 +107,7 @@ fn a_datum_is_always_at_work_or_ended_whenever_somebody_looks() {
         scope.spawn(|| {
             for number in 0..200_u8 {
                 let at_work = place.begin(number);
-                let log = Place::try_of(&at_work, 1000);
+                let log = Followed::try_of(&at_work, 1000);
                 for piece in 0..5 {
                     log.push(format!("{number}:{piece}\n").as_bytes());
                 }
@@ -150,7 +150,7 @@ fn a_slow_follower_is_told_how_much_it_missed_and_holds_nobody_up() {
     let place = place();
     let mut follower = place.feed.follow();
     let one = place.begin(1);
-    let log = Place::try_of(&one, 20);
+    let log = Followed::try_of(&one, 20);
     log.push(b"0123");
     assert_eq!(place.look(&mut follower).0, ["1.1 \"0123\""]);
     for _ in 0..1_000_000 {
@@ -179,7 +179,7 @@ fn what_was_missed_of_a_try_that_has_ended_is_told_too() {
         let place = place();
         let mut follower = place.feed.follow();
         let one = place.begin(1);
-        let log = Place::try_of(&one, 20);
+        let log = Followed::try_of(&one, 20);
         log.push(read.as_bytes());
         while !place.look(&mut follower).0.is_empty() {}
         log.push(&b"0123abcdef"[read.len().min(10)..]);

@@ -30,11 +30,11 @@ impl Found {
     }
 
     /// Reads the files whose content is not known, and stores it unless `dry_run`.
-    pub(crate) fn content(self, store: &Store, caller: &dyn Caller, dry_run: bool) -> Result<Content> {
+    pub(crate) fn content(self, store: &Store, caller: &dyn Caller, dry_run: bool) -> Result<PutContent> {
         let Self { target, checksum, options, gathered } = self;
         if let (Some(path), true) = (&options.as_path, reads_input(&options)) {
             let held = Held::Input(store_input(store, path, caller)?);
-            return Ok(Content { options, held });
+            return Ok(PutContent { options, held });
         }
         caller.gathered(&options, &gathered);
         let (progress, total) = (caller.progress(), gathered.size_bytes);
@@ -47,13 +47,13 @@ impl Found {
         };
         let uploaded = files::upload_with(store, &gathered, &how)?;
         caller.skipped(&uploaded.skipped);
-        Ok(Content { options, held: Held::Files(Box::new(gathered), uploaded) })
+        Ok(PutContent { options, held: Held::Files(Box::new(gathered), uploaded) })
     }
 }
 
 /// The content to put, read and stored.
 #[derive(Debug)]
-pub(crate) struct Content {
+pub(crate) struct PutContent {
     options: PutOptions,
     held: Held,
 }
@@ -65,7 +65,7 @@ enum Held {
     Input(Edits),
 }
 
-impl Content {
+impl PutContent {
     /// The changes to `base`; for a mirror also how much it removes.
     pub(crate) fn edits(&self, store: &Store, base: Tree) -> Result<(Edits, Option<Mirror>), RepoError> {
         let (gathered, uploaded) = match &self.held {

@@ -34,7 +34,7 @@ pub use source::PutSource;
 
 pub(crate) use content::Found;
 
-use content::Content;
+use content::PutContent;
 use streams::Streams;
 
 /// A request to commit files to a branch.
@@ -166,7 +166,7 @@ pub struct PreparedPut<'a> {
     store: &'a Store,
     request: &'a PutRequest,
     /// Content of local files; `None` if all sources are streams.
-    content: Option<Content>,
+    content: Option<PutContent>,
     streamed: Edits,
 }
 
@@ -210,7 +210,7 @@ impl PreparedPut<'_> {
         if let Some(content) = &self.content {
             content.remember(store);
         }
-        let skipped = self.content.as_ref().map(Content::skipped).unwrap_or_default();
+        let skipped = self.content.as_ref().map(PutContent::skipped).unwrap_or_default();
         Ok(CommitOutcome { target: target.clone(), committed, summary, skipped })
     }
 

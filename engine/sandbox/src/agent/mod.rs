@@ -74,7 +74,7 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn begin() -> Result<(), Stop> {
     surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
     prctl::set_dumpable(false).map_err(|error| Stop::new(format!("cannot protect the agent: {error}")))?;
-    serve::run(serve::Place::of_container()?)
+    serve::run(serve::SandboxDirs::of_container()?)
 }
 
 /// Why a process of the sandbox ends, for the engine.

@@ -28,7 +28,7 @@ use specs::spec::DEFAULT_CODE_PATH;
 
 /// The directories of a sandbox that the agent works with.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct SandboxDirs {
     pub(crate) pfs: OwnedFd,
     pub(crate) out: OwnedFd,
     /// Where the agent lays out the code; `None` if the executor did that.
@@ -40,7 +40,7 @@ pub(crate) struct Place {
 /// Shared memory and message queues, which appear as files in these directories.
 const SHARED: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
 
-impl Place {
+impl SandboxDirs {
     /// The directories of a container. All others belong to the image.
     pub(crate) fn of_container() -> Result<Self, Stop> {
         let open = |path| clear::open_directory(CWD, path).or_stop(|| format!("open `{path}`"));
@@ -75,7 +75,7 @@ struct Agent {
 }
 
 /// Serves the engine until its stream ends.
-pub(crate) fn run(place: Place) -> Result<(), Stop> {
+pub(crate) fn run(place: SandboxDirs) -> Result<(), Stop> {
     // Killing all processes of a try is `kill(-1)`, which only the first process of a namespace may do.
     if std::process::id() != 1 {
         return Err(Stop::new("the agent must be the first process of a sandbox"));

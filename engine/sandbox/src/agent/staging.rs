@@ -32,11 +32,11 @@ pub(super) struct Staging {
 }
 
 enum Staged {
-    File { header: FileHeader, keep: bool, content: Content },
+    File { header: FileHeader, keep: bool, content: StagedContent },
     Same { path: String },
 }
 
-enum Content {
+enum StagedContent {
     Memory(Vec<u8>),
     /// An unnamed file; this many bytes are missing.
     Nameless(File, u64),
@@ -69,12 +69,12 @@ impl Staging {
     }
 
     fn file(&mut self, header: FileHeader, keep: bool, root: &OwnedFd) {
-        let mut content = Content::Memory(Vec::new());
+        let mut content = StagedContent::Memory(Vec::new());
         if header.size_bytes > IN_MEMORY_BYTES && !self.has_no_nameless {
             let mode = Mode::from_raw_mode(if header.executable { 0o555 } else { 0o444 });
             match openat(root, ".", OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC, mode) {
                 Ok(file) => {
-                    content = Content::Nameless(File::from(file), header.size_bytes);
+                    content = StagedContent::Nameless(File::from(file), header.size_bytes);
                     self.open += 1;
                 }
                 // Not supported by some file systems; then what does not fit into memory waits with the engine.
@@ -86,12 +86,12 @@ impl Staging {
 
     fn data(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self.files.last_mut() {
-            Some(Staged::File { content: Content::Memory(content), .. }) => {
+            Some(Staged::File { content: StagedContent::Memory(content), .. }) => {
                 content.extend_from_slice(bytes);
                 self.memory += bytes.len();
                 Ok(())
             }
-            Some(Staged::File { content: Content::Nameless(file, left), .. }) => {
+            Some(Staged::File { content: StagedContent::Nameless(file, left), .. }) => {
                 *left = left.checked_sub(bytes.len() as u64).ok_or_else(out_of_turn)?;
                 file.write_all(bytes)
             }
@@ -109,11 +109,11 @@ impl Staging {
         (self.memory, self.open) = (0, 0);
         std::mem::take(&mut self.files).into_iter().try_for_each(|staged| match staged {
             Staged::Same { path } => into.same(&path),
-            Staged::File { header, keep, content: Content::Memory(bytes) } => {
+            Staged::File { header, keep, content: StagedContent::Memory(bytes) } => {
                 into.file(header, keep)?;
                 if bytes.is_empty() { Ok(()) } else { into.data(&bytes) }
             }
-            Staged::File { header, keep, content: Content::Nameless(file, left) } => {
+            Staged::File { header, keep, content: StagedContent::Nameless(file, left) } => {
                 into.adopt(header, keep, file, left)
             }
         })

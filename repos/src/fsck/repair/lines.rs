@@ -16,7 +16,7 @@ const SEARCHED_BYTES: usize = 2048;
 
 /// The source of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Source {
+pub(super) enum LineSource {
     Own,
     /// Restored by finding the wrong byte.
     Mended,
@@ -28,7 +28,7 @@ pub(super) enum Source {
 struct Line {
     bytes: Vec<u8>,
     previous: Option<Digest>,
-    source: Source,
+    source: LineSource,
 }
 
 /// The mended journal.
@@ -36,7 +36,7 @@ struct Line {
 pub(super) struct Mended {
     pub(super) bytes: Vec<u8>,
     /// Number of records from each source.
-    pub(super) sources: BTreeMap<Source, u64>,
+    pub(super) sources: BTreeMap<LineSource, u64>,
     /// Number of lines that are not records and were left out.
     pub(super) dropped: u64,
 }
@@ -49,13 +49,13 @@ pub(super) fn mend(own: &[u8], mirror: &[u8], known: Option<Position>) -> Result
     let dropped = lines.add_own(own, known.is_some());
     for line in mirror.split(|byte| *byte == b'\n') {
         if let Some((digest, previous)) = parse(line) {
-            lines.add(digest, Line { bytes: line.to_owned(), previous, source: Source::Mirror });
+            lines.add(digest, Line { bytes: line.to_owned(), previous, source: LineSource::Mirror });
         }
     }
     let chain = lines.chain();
     let records = chain.len() as u64;
-    let behind = lines.by_digest.values().filter(|line| line.source != Source::Mirror).count();
-    let behind = behind - chain.iter().filter(|digest| lines.by_digest[*digest].source != Source::Mirror).count();
+    let behind = lines.by_digest.values().filter(|line| line.source != LineSource::Mirror).count();
+    let behind = behind - chain.iter().filter(|digest| lines.by_digest[*digest].source != LineSource::Mirror).count();
     if behind > 0 {
         return Err(format!("record {} is lost; the {behind} records after it would be lost too", records + 1));
     }
@@ -100,7 +100,7 @@ impl Lines {
         let mut damaged: Vec<&[u8]> = Vec::new();
         let mut dropped = 0;
         for line in whole.strip_suffix(b"\n").into_iter().flat_map(|lines| lines.split(|byte| *byte == b'\n')) {
-            if self.add_line(line, Source::Own) {
+            if self.add_line(line, LineSource::Own) {
                 dropped += damaged.drain(..).filter(|line| !self.add_mended(line)).count() as u64;
                 continue;
             }
@@ -114,13 +114,13 @@ impl Lines {
         }
         dropped += damaged.into_iter().filter(|line| !self.add_mended(line)).count() as u64;
         // After the last newline is either the rest of an interrupted write, or a record with a damaged newline: the known end tells which.
-        if is_end_known && !self.add_line(rest, Source::Mended) && !rest.is_empty() {
-            self.add_line(&rest[..rest.len() - 1], Source::Mended);
+        if is_end_known && !self.add_line(rest, LineSource::Mended) && !rest.is_empty() {
+            self.add_line(&rest[..rest.len() - 1], LineSource::Mended);
         }
         dropped
     }
 
-    fn add_line(&mut self, line: &[u8], source: Source) -> bool {
+    fn add_line(&mut self, line: &[u8], source: LineSource) -> bool {
         let Some((digest, previous)) = parse(line) else { return false };
         self.add(digest, Line { bytes: line.to_owned(), previous, source });
         true
@@ -129,12 +129,12 @@ impl Lines {
     /// Adds a line in which one byte, or the newline, is wrong.
     fn add_mended(&mut self, line: &[u8]) -> bool {
         if let Some(mended) = with_another_byte(line) {
-            return self.add_line(&mended, Source::Mended);
+            return self.add_line(&mended, LineSource::Mended);
         }
         let newline =
             (PREFIX..line.len()).find(|at| parse(&line[..*at]).is_some_and(|_| parse(&line[at + 1..]).is_some()));
         newline.is_some_and(|at| {
-            self.add_line(&line[..at], Source::Mended) && self.add_line(&line[at + 1..], Source::Mended)
+            self.add_line(&line[..at], LineSource::Mended) && self.add_line(&line[at + 1..], LineSource::Mended)
         })
     }
 
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(mend(&without, &behind, Some(known)).unwrap().bytes, bytes);
         assert_eq!(mend(&behind, &[], Some(known)).unwrap_err(), "records 4 to 5 are lost");
         let mended = mend(&behind, &bytes, Some(known)).unwrap();
-        assert_eq!(mended.sources, BTreeMap::from([(Source::Own, 3), (Source::Mirror, 2)]));
+        assert_eq!(mended.sources, BTreeMap::from([(LineSource::Own, 3), (LineSource::Mirror, 2)]));
         let (_, other) = example();
         let other = Position { last: Some(digest_of(b"another")), ..other };
         mend(&bytes, &[], Some(other)).unwrap_err();

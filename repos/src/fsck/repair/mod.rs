@@ -24,7 +24,7 @@ use crate::store::{Lock, Result, Store, write_format};
 mod lines;
 mod packs;
 
-use lines::Source;
+use lines::LineSource;
 
 /// What was done about a problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,11 +215,11 @@ fn mend_journal(store: &Store, mirror: Option<&Mirror>) -> Result<(Done, bool)> 
     }
     packs::put_aside(store, "journal", &own)?;
     write_journal(store, &mended.bytes)?;
-    let part = |source: Source, words: &str| mended.sources.get(&source).map(|count| format!("{count} {words}"));
+    let part = |source: LineSource, words: &str| mended.sources.get(&source).map(|count| format!("{count} {words}"));
     let parts = [
-        part(Source::Own, "intact records"),
-        part(Source::Mended, "with one byte corrected"),
-        part(Source::Mirror, "from the mirror"),
+        part(LineSource::Own, "intact records"),
+        part(LineSource::Mended, "with one byte corrected"),
+        part(LineSource::Mirror, "from the mirror"),
         (mended.dropped > 0).then(|| format!("{} lines dropped that were not records", mended.dropped)),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();

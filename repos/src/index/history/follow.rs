@@ -45,7 +45,7 @@ struct Begun {
 
 /// Rows to be written together.
 #[derive(Debug)]
-pub(crate) struct Step {
+pub(crate) struct Batch {
     /// The mark at which the step started.
     mark: Option<Vec<u8>>,
     rows: Changes,
@@ -55,7 +55,7 @@ pub(crate) struct Step {
     pub(crate) is_last: bool,
 }
 
-impl Step {
+impl Batch {
     /// The next step, of about `most` changes; it has no rows if no commit waits. The caller holds the store's lock, so an absent object is
     /// really missing.
     pub(crate) fn next(commits: &impl Commits, index: &Index, most: usize) -> Result<Self> {

@@ -20,5 +20,5 @@ mod link;
 
 pub(crate) use commits::{Commits, parent_tree};
 pub use did::Did;
-pub(crate) use follow::Step;
+pub(crate) use follow::Batch;
 pub(crate) use link::{Link, Links, NONE};

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use jiff::tz::TimeZone;
 
 use super::evidence;
-use super::story::{Step, Story, shown_commit};
+use super::story::{Story, StoryStep, shown_commit};
 use super::words::{code, command, image, moment, place, size, visible};
 use crate::trace::Exhibits;
 use crate::trace::nodes::{DatumNode, FileNode, InputNode, Origin, SourceNode, Trace};
@@ -94,7 +94,7 @@ impl Page<'_> {
             self.story
                 .steps
                 .iter()
-                .filter_map(|step| if let Step::Datum { datum, .. } = step { Some(datum) } else { None })
+                .filter_map(|step| if let StoryStep::Datum { datum, .. } = step { Some(datum) } else { None })
         };
         if datums().next().is_none() {
             return "<p>A person committed the file below. This page says who and when.</p>\n";
@@ -136,9 +136,9 @@ impl Page<'_> {
         let mut told = Told::default();
         for step in &self.story.steps {
             let step = match step {
-                Step::Commit { repo, source, files } => self.committed(repo.as_str(), source, files),
-                Step::Datum { datum, wrote } if told.is_one_of_many(datum) => repeated(datum, wrote),
-                Step::Datum { datum, wrote } => self.executed(datum, wrote),
+                StoryStep::Commit { repo, source, files } => self.committed(repo.as_str(), source, files),
+                StoryStep::Datum { datum, wrote } if told.is_one_of_many(datum) => repeated(datum, wrote),
+                StoryStep::Datum { datum, wrote } => self.executed(datum, wrote),
             };
             let _ = writeln!(text, "<li>{step}</li>");
         }
@@ -250,7 +250,7 @@ impl Page<'_> {
         let mut told = Told::default();
         let mut others: Vec<(&DatumNode, &[&FileNode])> = Vec::new();
         for step in &self.story.steps {
-            if let Step::Datum { datum, wrote } = step {
+            if let StoryStep::Datum { datum, wrote } = step {
                 if told.is_one_of_many(datum) {
                     others.push((*datum, wrote.as_slice()));
                     continue;

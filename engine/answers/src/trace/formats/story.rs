@@ -8,7 +8,7 @@ use crate::trace::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace};
 
 /// A step.
 #[derive(Debug)]
-pub(super) enum Step<'t> {
+pub(super) enum StoryStep<'t> {
     /// A user committed files.
     Commit { repo: &'t RepoName, source: &'t SourceNode, files: Vec<&'t FileNode> },
     /// A datum was executed, and wrote these files of the trace.
@@ -18,7 +18,7 @@ pub(super) enum Step<'t> {
 /// The steps of a trace, and its files: each once, the requested one last.
 #[derive(Debug, Default)]
 pub(super) struct Story<'t> {
-    pub(super) steps: Vec<Step<'t>>,
+    pub(super) steps: Vec<StoryStep<'t>>,
     pub(super) files: Vec<&'t FileNode>,
     commits: HashMap<CommitId, usize>,
     datums: HashMap<DatumId, usize>,
@@ -43,7 +43,7 @@ impl<'t> Story<'t> {
                 let inputs = datum.inputs.iter().flat_map(|input| &input.files);
                 inputs.for_each(|input| self.file(input));
                 self.datums.insert(datum.id, self.steps.len());
-                self.steps.push(Step::Datum { datum, wrote: vec![file] });
+                self.steps.push(StoryStep::Datum { datum, wrote: vec![file] });
             }
             Origin::SeenDatum(datum) => self.written(*datum, file),
             Origin::Source(source) => self.committed(file, source),
@@ -60,18 +60,18 @@ impl<'t> Story<'t> {
         }
         let at = *self.commits.entry(source.commit).or_insert(self.steps.len());
         match self.steps.get_mut(at) {
-            Some(Step::Commit { files, .. }) => {
+            Some(StoryStep::Commit { files, .. }) => {
                 if !files.iter().any(|known| known.path == file.path) {
                     files.push(file);
                 }
             }
-            _ => self.steps.push(Step::Commit { repo: &file.repo, source, files: vec![file] }),
+            _ => self.steps.push(StoryStep::Commit { repo: &file.repo, source, files: vec![file] }),
         }
     }
 
     fn written(&mut self, datum: DatumId, file: &'t FileNode) {
         match self.datums.get(&datum).and_then(|at| self.steps.get_mut(*at)) {
-            Some(Step::Datum { wrote, .. }) => {
+            Some(StoryStep::Datum { wrote, .. }) => {
                 if !wrote.iter().any(|known| known.path == file.path) {
                     wrote.push(file);
                 }

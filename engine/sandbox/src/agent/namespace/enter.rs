@@ -24,7 +24,7 @@ const FRESH: [&str; 7] = ["/code", "/dev", "/pfs", "/proc", "/run", "/sys", "/tm
 
 /// Part of the host to show in the sandbox.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Source {
+pub(super) struct HostPath {
     /// Its path, in the host and in the sandbox.
     pub(super) path: PathBuf,
     /// Number of an inherited file that already holds the mount; `None` to open it by path.
@@ -34,11 +34,11 @@ pub(super) struct Source {
 /// Instructions for the second process.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Inside {
-    pub(super) scratch: Source,
+    pub(super) scratch: HostPath,
     /// Shown read-only; each directory before anything below it.
-    pub(super) shown: Vec<Source>,
+    pub(super) shown: Vec<HostPath>,
     /// Shown read-only at other paths, which are given.
-    pub(super) mounts: Vec<(Source, PathBuf)>,
+    pub(super) mounts: Vec<(HostPath, PathBuf)>,
     /// Links in the host's root, such as `/bin` to `usr/bin`.
     pub(super) links: Vec<(PathBuf, PathBuf)>,
     /// A file outside `/etc` that `/etc/resolv.conf` links to, with its content.
@@ -107,7 +107,7 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
             Ok(data) if data.is_symlink() => {
                 links.push((path.to_owned(), fs::read_link(path).or_stop(|| format!("read `{}`", path.display()))?));
             }
-            Ok(_) => shown.push(Source { path: path.to_owned(), held: None }),
+            Ok(_) => shown.push(HostPath { path: path.to_owned(), held: None }),
             Err(_) => {} // this host has none
         }
     }
@@ -127,13 +127,13 @@ fn survey(plan: &Plan) -> Result<Inside, Stop> {
             )));
         }
         fs::metadata(&path).or_stop(|| format!("show `{}` of `process.paths`", path.display()))?;
-        shown.push(Source { path, held: None });
+        shown.push(HostPath { path, held: None });
     }
     let resolver = (plan.network == Network::Default).then(resolver).flatten();
-    let scratch = Source { path: plan.scratch.clone(), held: None };
+    let scratch = HostPath { path: plan.scratch.clone(), held: None };
     let (hidden, secret_directories) = (plan.hidden.clone(), plan.secret_directories.clone());
     let mounts = plan.mounts.iter();
-    let mounts = mounts.map(|mount| (Source { path: mount.from.clone(), held: None }, mount.at.clone())).collect();
+    let mounts = mounts.map(|mount| (HostPath { path: mount.from.clone(), held: None }, mount.at.clone())).collect();
     let code_path = plan.code_path.clone();
     Ok(Inside { scratch, shown, mounts, links, resolver, hidden, secret_directories, code_path })
 }

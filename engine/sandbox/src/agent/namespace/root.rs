@@ -14,7 +14,7 @@ use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 
 use super::super::{OrStop, Stop};
 use super::SECRET;
-use super::enter::{Inside, Source};
+use super::enter::{HostPath, Inside};
 
 /// Where the new root is built: a directory that exists on every host. Its content is covered only in this namespace.
 const BUILD: &str = "/tmp";
@@ -67,7 +67,7 @@ fn built(path: impl AsRef<Path>) -> PathBuf {
 }
 
 /// A mount of the source that is not attached to any tree yet.
-fn take(source: &Source) -> Result<OwnedFd, Stop> {
+fn take(source: &HostPath) -> Result<OwnedFd, Stop> {
     match source.held {
         None => take_path(&source.path),
         // Opened again by its number: only this turns a number into a file without `unsafe`.
