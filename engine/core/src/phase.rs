@@ -40,13 +40,13 @@ impl Phases {
         *self.0.borrow()
     }
 
-    /// Advances to a phase, unless it or a later one is reached already.
-    pub(crate) fn advance(&self, to: Phase) {
+    /// Advances to a phase, unless it or a later one is reached already; then false.
+    pub(crate) fn advance(&self, to: Phase) -> bool {
         self.0.send_if_modified(|phase| {
             let is_later = to > *phase;
             *phase = to.max(*phase);
             is_later
-        });
+        })
     }
 
     /// Waits until a phase, or a later one, is reached.
@@ -63,8 +63,8 @@ mod tests {
     async fn a_phase_never_goes_back() {
         let phases = Phases::default();
         assert_eq!(phases.now(), Phase::Running);
-        phases.advance(Phase::Interrupted);
-        phases.advance(Phase::Draining);
+        assert!(phases.advance(Phase::Interrupted) && !phases.advance(Phase::Interrupted));
+        assert!(!phases.advance(Phase::Draining));
         assert_eq!(phases.now(), Phase::Interrupted);
         phases.reached(Phase::Draining).await;
         phases.advance(Phase::Ended);

@@ -229,8 +229,9 @@ impl Engine {
 
     /// Advances to a phase, with its immediate effects on slots and jobs.
     fn advance(&self, to: Phase) {
-        tracing::info!("the engine is {to:?}");
-        self.phases.advance(to);
+        if self.phases.advance(to) {
+            tracing::info!("the engine's phase is {to:?}");
+        }
         self.slots.shut();
         self.stop_interrupted();
         self.look_again();
