@@ -76,8 +76,13 @@ impl FromStr for Digest {
 }
 
 /// Implements serde for a type with `Display` and `FromStr`, using its text.
+///
+/// What follows in braces are further fields of its JSON Schema.
 macro_rules! serde_as_text {
     ($type:ty) => {
+        $crate::digest::serde_as_text!($type, {});
+    };
+    ($type:ty, { $($schema:tt)* }) => {
         impl serde::Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
@@ -94,13 +99,13 @@ macro_rules! serde_as_text {
                 stringify!($type).into()
             }
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string" })
+                schemars::json_schema!({ "type": "string", $($schema)* })
             }
         }
     };
 }
 pub(crate) use serde_as_text;
-serde_as_text!(Digest);
+serde_as_text!(Digest, { "pattern": crate::pattern::hex(64) });
 
 #[cfg(test)]
 mod tests {

@@ -113,7 +113,7 @@ impl fmt::Display for Duration {
         Ok(())
     }
 }
-serde_as_text!(Duration);
+serde_as_text!(Duration, { "format": "pv-duration", "pattern": crate::pattern::duration() });
 
 #[cfg(test)]
 mod tests {

@@ -46,7 +46,7 @@ macro_rules! digest_id {
                 text.parse().map(Self)
             }
         }
-        serde_as_text!($name);
+        serde_as_text!($name, { "pattern": crate::pattern::hex(64) });
     };
 }
 
@@ -109,4 +109,4 @@ impl FromStr for RunId {
         if decode_hex(text, &mut bytes) { Ok(Self(bytes)) } else { Err(RunIdError { text: text.to_owned() }) }
     }
 }
-serde_as_text!(RunId);
+serde_as_text!(RunId, { "pattern": crate::pattern::hex(32) });

@@ -9,6 +9,7 @@
 //! words        human-readable counts
 //! kind         kinds of errors: exit codes, HTTP statuses
 //! diagnostics  what is wrong with a text, and where; the nearest name
+//! pattern      patterns of texts, for JSON Schemas
 //! digest       SHA-256 digests
 //! duration     durations such as `14d`
 //! as_of        points in time within a reference
@@ -33,6 +34,7 @@ pub mod ids;
 pub mod kind;
 pub mod names;
 pub mod path;
+pub mod pattern;
 pub mod quantity;
 pub mod reference;
 pub mod schedule;
@@ -47,7 +49,10 @@ pub use duration::{Duration, DurationError};
 pub use glob::{Glob, GlobError, KeyTemplate, KeyTemplateError};
 pub use ids::{CommitId, DatumId, RunId, SHORT_DIGITS};
 pub use kind::ErrorKind;
-pub use names::{BranchName, NameError, PipelineName, RepoName, SecretKey, SecretName, TagName};
+pub use names::{
+    BranchName, NameError, NotificationName, PipelineName, RepoName, SecretKey, SecretName, TagName, TokenName,
+    WatchName,
+};
 pub use path::{FilePath, MAX_PART_BYTES, MAX_PATH_BYTES, PathError};
 pub use quantity::{Quantity, QuantityError};
 pub use reference::{

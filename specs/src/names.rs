@@ -69,7 +69,9 @@ macro_rules! name {
                 }
             }
         }
-        serde_as_text!($name);
+        serde_as_text!($name, { "maxLength": 63, "pattern": crate::pattern::of_name(
+            std::str::from_utf8($inner).expect("characters of names are ASCII")
+        ) });
     };
 }
 
@@ -100,6 +102,19 @@ name! {
 name! {
     /// The name of a value of a secret, such as `token` or `tls.crt`. Shaped like [`SecretName`].
     SecretKey, "key", b"."
+}
+name! {
+    /// The name of an access token, such as `ci`; commits made with the token name it as their committer. Shaped like [`SecretName`].
+    TokenName, "token", b"."
+}
+name! {
+    /// The name of a notification, such as `night-shift`. Shaped like [`RepoName`].
+    NotificationName, "notification", b""
+}
+
+name! {
+    /// The name of a watched folder, such as `cam7`. Shaped like [`SecretName`].
+    WatchName, "watch", b"."
 }
 
 impl PipelineName {

@@ -134,7 +134,7 @@ impl FromStr for FilePath {
         }
     }
 }
-serde_as_text!(FilePath);
+serde_as_text!(FilePath, { "maxLength": MAX_PATH_BYTES, "pattern": crate::pattern::path() });
 
 #[cfg(test)]
 mod tests {

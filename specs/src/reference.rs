@@ -13,6 +13,7 @@ use crate::as_of::{self, AsOf};
 use crate::digest::serde_as_text;
 use crate::names::{BranchName, NameError, PipelineName, RepoName};
 use crate::path::{FilePath, PathError};
+use crate::pattern;
 
 /// Why a text is not a reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -420,10 +421,11 @@ impl FromStr for Target {
     }
 }
 
-serde_as_text!(IdPrefix);
-serde_as_text!(Reference);
-serde_as_text!(RunRef);
-serde_as_text!(JobRef);
+serde_as_text!(IdPrefix, { "pattern": pattern::id() });
+serde_as_text!(Revision, { "format": "pv-revision", "pattern": pattern::revision() });
+serde_as_text!(Reference, { "format": "pv-reference", "pattern": pattern::reference() });
+serde_as_text!(RunRef, { "pattern": pattern::run() });
+serde_as_text!(JobRef, { "pattern": pattern::job() });
 serde_as_text!(DatumRef);
 
 #[cfg(test)]

@@ -162,7 +162,7 @@ impl FromStr for Glob {
         Self::parse(text)
     }
 }
-serde_as_text!(Glob);
+serde_as_text!(Glob, { "format": "pv-glob", "minLength": 1, "maxLength": 4096 });
 
 #[cfg(test)]
 mod tests {
