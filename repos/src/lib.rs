@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! base       errors, kinds of objects, time, hashes; fsync helpers and the hooks where tests inject faults or watch the disk
+//! access     who may see and do what: roles, and the repositories that they cover
 //! keys       signing keys for commits
 //! objects    packs, manifests, and the object stores that can hold them
 //! web        files downloaded from the web
@@ -14,6 +15,7 @@
 //! journal    every change that is not an object
 //! index      what packs and journal add up to, and the history of every path; RocksDB, can be rebuilt
 //! store      one folder on disk: reading and writing objects, publishing changes, resolving names
+//! tokens     what people and programs show to a server, and the log of what was done with it
 //! history    which commits changed which path, by lookup instead of a walk
 //! files      what users do: put, rm, mv, cp, revert, get, find
 //! gc         garbage collection: what to keep, what to prune, what to free
@@ -23,6 +25,7 @@
 //! one blocking task for each operation.
 //! Not here: scheduling, containers, HTTP (`engine`).
 
+pub mod access;
 mod base;
 pub mod documents;
 pub mod files;
@@ -36,6 +39,7 @@ pub mod log;
 mod objects;
 pub mod settings;
 pub mod store;
+pub mod tokens;
 pub mod tree;
 pub mod web;
 

@@ -195,3 +195,31 @@ fn a_flipped_byte_is_found_by_a_copy_and_the_chunk_named() {
         assert_eq!(stored.digest, digest_of(&bytes));
     }
 }
+
+#[test]
+fn what_an_owner_wrote_is_found_by_a_prefix_of_its_name_before_its_pack_is_finished() {
+    let test = TestStore::new();
+    test.store.own().unwrap();
+    test.write("a.txt", "in an open pack");
+    let commit = test.put("images", "/", &["a.txt"]).unwrap().0.unwrap();
+    let content = digest_of(b"in an open pack");
+    let tree = test.store.commit(&commit).unwrap().tree;
+    let names = [(Kind::Chunk, content), (Kind::Node, tree), (Kind::Commit, commit.digest())];
+    let reader = Store::open(test.store.dir()).unwrap();
+    let look = |store: &Store, when: &str| {
+        for (kind, digest) in names {
+            let digits_of = digest.to_string();
+            for digits in [7, 8, 64] {
+                let found = store.objects_by_prefix(kind, &digits_of[..digits], 9).unwrap();
+                assert_eq!(found, [digest], "{kind} {digits} {when}");
+            }
+            let other = if digits_of.starts_with('0') { "1" } else { "0" };
+            let found = store.objects_by_prefix(kind, &format!("{other}{}", &digits_of[1..8]), 9).unwrap();
+            assert_eq!(found, [], "{kind} {when}");
+        }
+    };
+    look(&test.store, "by the owner");
+    look(&reader, "by another process");
+    test.store.finish_packs().unwrap();
+    look(&test.store, "in a finished pack");
+}

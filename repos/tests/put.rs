@@ -102,6 +102,37 @@ fn all_illegal_names_are_told_at_once() {
 }
 
 #[test]
+fn illegal_names_are_left_out_with_the_files_that_have_them_if_that_is_wanted() {
+    let test = TestStore::new();
+    test.write("in/good", "1");
+    let bad = test.work().join("in").join(std::ffi::OsStr::from_bytes(b"bad\xff"));
+    std::fs::write(&bad, "2").unwrap();
+    let whole = PutOptions { skip_unreadable: true, skip_illegal: true, ..options(&test, "/", &["in"]) };
+    let listed = [PathBuf::from("good"), PathBuf::from(bad.file_name().unwrap())];
+    let listed = PutOptions { files_from: Some(listed.into()), ..whole.clone() };
+    for options in [whole, listed] {
+        assert_eq!(targets(&options), ["/good"]);
+        let skipped = gather(&options).unwrap().skipped;
+        assert_eq!(skipped, [(bad.clone(), "cannot be in a commit: it is not UTF-8".to_owned())]);
+    }
+}
+
+#[test]
+fn what_changes_after_it_was_gathered_can_be_left_out() {
+    let test = TestStore::new();
+    test.write("in/a", "whole");
+    test.write("in/b", "whole");
+    let gathered = gather(&options(&test, "/", &["in"])).unwrap();
+    test.write("in/a", "half of what is to come");
+    let mut uploaded = upload(&test.store, &gathered, &|_, _| {}).unwrap();
+    assert!(uploaded.files.iter().all(Option::is_some), "a put takes what is there");
+    assert_eq!(uploaded.leave_out_changed(&gathered), [path("/a")]);
+    assert_eq!(uploaded.files.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true]);
+    let kept: Vec<_> = gathered.stamps().map(|(path, stamp)| (path.to_string(), stamp.size_bytes())).collect();
+    assert_eq!(kept, [("/a".to_owned(), 5), ("/b".to_owned(), 5)]);
+}
+
+#[test]
 fn the_traps_of_put_are_refused_with_a_way_out() {
     let test = TestStore::new();
     test.write("x.jpg", "x");

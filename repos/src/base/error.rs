@@ -90,6 +90,9 @@ pub enum RepoError {
     BranchMoved { repo: RepoName, branch: BranchName, expected: Option<CommitId>, actual: Option<CommitId> },
     #[error("garbage collection removed what this change builds on: {kind} {digest}")]
     Collected { kind: Kind, digest: Digest },
+    /// A commit names content that its client has not sent and may not read, or that does not exist.
+    #[error("{}: this content was not sent", some_digests(.digests, *.more))]
+    NotSent { digests: Vec<Digest>, more: u64 },
     #[error("the pipelines changed in between")]
     GraphMoved,
     #[error("job `{pipeline}@{}` has already ended", .run.short(8))]
@@ -104,6 +107,12 @@ pub enum RepoError {
     Usage { what: String, hint: Option<String> },
     #[error("{what}")]
     NotFound { what: String, hint: Option<String> },
+    /// A right is missing. The text says which, on what.
+    #[error("{what}")]
+    Refused { what: String, hint: Option<String> },
+    /// Something that is named by what is visible, but not visible itself: without its name.
+    #[error("this leads to a {what} that is not visible to you")]
+    NotVisible { what: &'static str },
     #[error("the files of {place} are no longer stored: {pruned}")]
     PrunedCommit { place: String, pruned: Pruned },
     #[error("{what} is no longer stored: {pruned}")]
@@ -126,6 +135,12 @@ pub enum RepoError {
 
 fn name_of(commit: Option<&CommitId>) -> String {
     commit.map_or_else(|| "no commit".to_owned(), |id| id.short(12))
+}
+
+fn some_digests(digests: &[Digest], more: u64) -> String {
+    let named: Vec<String> = digests.iter().map(ToString::to_string).collect();
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", named.join(", "))
 }
 
 /// Joins up to twenty items, one a line, and says how many more there are.
@@ -199,7 +214,9 @@ impl RepoError {
             | Self::NotSoFarBack { .. }
             | Self::FileNotFound { .. }
             | Self::PrunedFile { .. }
+            | Self::NotVisible { .. }
             | Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::Refused { .. } => ErrorKind::Refused,
             Self::AmbiguousId { .. }
             | Self::IsDirectory { .. }
             | Self::IllegalPaths(_)
@@ -215,6 +232,7 @@ impl RepoError {
             | Self::JobEnded { .. }
             | Self::JournalMoved { .. }
             | Self::Collected { .. }
+            | Self::NotSent { .. }
             | Self::RevertConflict { .. }
             | Self::PrunedCommit { .. }
             | Self::StillNamed { .. }
@@ -267,6 +285,7 @@ impl RepoError {
             Self::BranchMoved { .. } | Self::GraphMoved | Self::JournalMoved { .. } | Self::Collected { .. } => {
                 Some("check the current state, then repeat the command".to_owned())
             }
+            Self::NotSent { .. } => Some("repeat the command: it sends what is missing".to_owned()),
             Self::ShortJournal { .. } => Some(
                 "pv fsck --repair --from MIRROR, or put `.pv/journal` back from a backup; to go on without the lost records, \
                  delete `.pv/index` and `.pv/position` by hand"
@@ -292,7 +311,9 @@ impl RepoError {
                 Some("a branch or tag needs a commit whose files are still stored; pv log lists the commits".to_owned())
             }
             Self::PrunedFile { hint, .. } => Some(hint.clone()),
+            Self::NotVisible { .. } => Some("an admin of the store can give a token for more repositories".to_owned()),
             Self::Conflict { hint, .. }
+            | Self::Refused { hint, .. }
             | Self::Usage { hint, .. }
             | Self::NotFound { hint, .. }
             | Self::Remote { hint, .. } => hint.clone(),

@@ -4,7 +4,8 @@
 //!
 //! `PV_STOP_AT=<point>` aborts there; `pause:<point>`, `panic:<point>` and `fail:<point>` do what they say. The points are `publish.begin`,
 //! `publish.before_record`, `publish.after_record`, `put.after_upload`, `datum.after_staging`, `datum.in_intake`, `datum.after_intake`,
-//! `datum.after_result`, `job.before_start` (only `fail:`), `job.before_seal`, `fold.*` and `gc.*`.
+//! `datum.after_result`, `job.before_start` (only `fail:`), `job.before_seal`, `server.before_change`, `server.before_answer`,
+//! `server.after_answer`, `notify.before_line`, `notify.after_line`, `notify.before_send`, `notify.after_send`, `fold.*` and `gc.*`.
 
 use std::path::Path;
 use std::sync::OnceLock;

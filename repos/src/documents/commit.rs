@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
 use super::{CodeStamp, Document, ImageStamp, is_default};
+use crate::access::Access;
 use crate::base::kind::Kind;
 use crate::base::time::Timestamp;
 
@@ -74,6 +75,16 @@ pub struct JournalEnd {
 
 impl Document for Commit {
     const KIND: Kind = Kind::Commit;
+
+    fn seen_by(mut self, access: &Access) -> Option<Self> {
+        self.provenance.retain(|origin| access.sees(&origin.repo));
+        self.sources.retain(|source| access.sees(&source.repo));
+        access.sees(&self.repo).then_some(self)
+    }
+
+    fn texts(&mut self) -> Vec<&mut String> {
+        self.error.iter_mut().map(|error| &mut error.message).collect()
+    }
 }
 
 /// Who made a commit.

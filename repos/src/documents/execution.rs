@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
 use super::{Document, big, is_default};
+use crate::access::{self, Access};
 use crate::base::kind::Kind;
 use crate::base::time::Timestamp;
 
@@ -20,6 +21,14 @@ pub struct Recipe {
 
 impl Document for Recipe {
     const KIND: Kind = Kind::Recipe;
+
+    /// A recipe does not say which repositories its inputs are from, so none is seen: [`crate::Store::recipe`] asks for each.
+    fn seen_by(mut self, access: &Access) -> Option<Self> {
+        if !access.sees_all() {
+            self.inputs.clear();
+        }
+        Some(self)
+    }
 }
 
 /// What a datum sees of one input.
@@ -83,6 +92,22 @@ pub struct ResultDocument {
 
 impl Document for ResultDocument {
     const KIND: Kind = Kind::Result;
+
+    /// A visible job may have taken the result from the cache, where another pipeline had put it: then a stand-in is in its place.
+    fn seen_by(mut self, access: &Access) -> Option<Self> {
+        self.references.retain(|reference| access.sees(&reference.repo));
+        if !access.sees_pipeline(&self.pipeline) {
+            self.pipeline = access::stand_in(0).as_pipeline();
+            self.run = RunId::from_bytes([0; 16]);
+            self.version = 0;
+            self.mac = None;
+        }
+        Some(self)
+    }
+
+    fn texts(&mut self) -> Vec<&mut String> {
+        self.tries.iter_mut().filter_map(|attempt| attempt.reason.as_mut()).collect()
+    }
 }
 
 /// How an execution ended.
@@ -198,6 +223,14 @@ pub struct JobDocument {
 
 impl Document for JobDocument {
     const KIND: Kind = Kind::Job;
+
+    fn seen_by(self, access: &Access) -> Option<Self> {
+        access.sees_pipeline(&self.pipeline).then_some(self)
+    }
+
+    fn texts(&mut self) -> Vec<&mut String> {
+        self.reason.iter_mut().collect()
+    }
 }
 
 /// The message of a tag.

@@ -8,6 +8,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::access::Access;
 use crate::base::kind::Kind;
 
 mod code;
@@ -30,6 +31,20 @@ pub use proof::{Certificate, CertifiedStage, Repetition, SignatureDocument};
 pub trait Document: Serialize + DeserializeOwned {
     /// The kind it is stored as.
     const KIND: Kind;
+
+    /// What somebody with this access sees of it: without the names and ids of what is not visible. `None` if all of it is hidden.
+    ///
+    /// A document that names no repository, pipeline, commit or run is seen as it is, by whoever sees what names it.
+    #[must_use]
+    fn seen_by(self, access: &Access) -> Option<Self> {
+        let _ = access;
+        Some(self)
+    }
+
+    /// Its texts that the engine wrote, which may have names of what is not visible.
+    fn texts(&mut self) -> Vec<&mut String> {
+        Vec::new()
+    }
 }
 
 /// The canonical bytes of a value.

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use specs::spec::SecretUse;
-use specs::{BranchName, Digest, Network, PipelineName};
+use specs::{BranchName, Digest, Network, PipelineName, RepoName};
 
 use super::{CodeStamp, Document, ExecutorKind, is_default};
+use crate::access::{self, Access};
 use crate::base::kind::Kind;
 
 /// A pipeline's spec in its normal form, as `specs` writes it.
@@ -17,6 +19,63 @@ pub struct SpecDocument(pub serde_json::Value);
 
 impl Document for SpecDocument {
     const KIND: Kind = Kind::Spec;
+
+    /// Each input that is not visible becomes a stand-in: another name, and nothing of what it takes from there.
+    fn seen_by(mut self, access: &Access) -> Option<Self> {
+        if let Some(input) = self.0.get_mut("input") {
+            hide_inputs(input, access, &mut 0);
+        }
+        Some(self)
+    }
+}
+
+/// What an input says of the repository that it reads.
+const OF_THE_REPO: [&str; 6] = ["branch", "glob", "join_on", "group_by", "trigger", "outer_join"];
+
+fn hide_inputs(value: &mut Value, access: &Access, count: &mut u32) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| hide_inputs(item, access, count)),
+        Value::Object(fields) => {
+            let repo = fields.get("repo").and_then(Value::as_str).map(str::to_owned);
+            if let Some(repo) = repo.filter(|repo| repo.parse().is_ok_and(|repo| !access.sees(&repo))) {
+                *count += 1;
+                let stand_in = Value::from(access::stand_in(*count).as_str());
+                if fields.get("name").is_none_or(|name| name.as_str() == Some(repo.as_str())) {
+                    fields.insert("name".to_owned(), stand_in.clone());
+                }
+                // A cron input has no glob.
+                let has_glob = fields.contains_key("glob");
+                for field in OF_THE_REPO {
+                    fields.remove(field);
+                }
+                fields.insert("repo".to_owned(), stand_in);
+                if has_glob {
+                    fields.insert("glob".to_owned(), Value::from("/"));
+                }
+            }
+            fields.values_mut().for_each(|field| hide_inputs(field, access, count));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+impl SpecDocument {
+    /// The repositories that its inputs name.
+    pub fn input_repos(&self) -> Vec<RepoName> {
+        let mut repos = Vec::new();
+        let mut open: Vec<&Value> = self.0.get("input").into_iter().collect();
+        while let Some(value) = open.pop() {
+            match value {
+                Value::Array(items) => open.extend(items),
+                Value::Object(fields) => {
+                    repos.extend(fields.get("repo").and_then(Value::as_str).and_then(|repo| repo.parse().ok()));
+                    open.extend(fields.values());
+                }
+                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            }
+        }
+        repos
+    }
 }
 
 /// What is executed; together with the inputs it determines a datum's output.
@@ -118,4 +177,8 @@ pub struct VersionDocument {
 
 impl Document for VersionDocument {
     const KIND: Kind = Kind::Version;
+
+    fn seen_by(self, access: &Access) -> Option<Self> {
+        access.sees_pipeline(&self.name).then_some(self)
+    }
 }

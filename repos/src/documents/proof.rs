@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, Digest, FilePath, PipelineName};
 
 use super::{Document, ExecutorStamp, is_default};
+use crate::access::Access;
 use crate::base::kind::Kind;
 use crate::base::time::Timestamp;
 use crate::keys::Signature;
@@ -48,6 +49,15 @@ pub struct Certificate {
 
 impl Document for Certificate {
     const KIND: Kind = Kind::Certificate;
+
+    fn seen_by(mut self, access: &Access) -> Option<Self> {
+        self.stages.retain(|stage| access.sees_pipeline(&stage.pipeline));
+        Some(self)
+    }
+
+    fn texts(&mut self) -> Vec<&mut String> {
+        self.stages.iter_mut().filter_map(|stage| stage.why.as_mut()).collect()
+    }
 }
 
 /// The result of one stage.

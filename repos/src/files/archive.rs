@@ -1,4 +1,4 @@
-//! Stores the files of a tar archive from a stream, without unpacking it to disk first.
+//! Stores the files of a tar archive from a stream, here or elsewhere, without unpacking it to disk first.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use tar::{Archive, EntryType};
 use super::Edits;
 use crate::base::error::RepoError;
 use crate::base::hash::Hasher;
-use crate::store::{Result, Store};
+use crate::store::{ContentSink, Result, put_into};
 use crate::tree::FileEntry;
 
 /// The first bytes of compressed archives, and their formats.
@@ -51,11 +51,11 @@ pub struct Unpacked {
 ///
 /// A link to a file in the archive becomes a copy of that file; directories exist only through their files. All illegal paths are reported
 /// together, and so are all entries that are not files. If two entries have the same path, the later one wins, as in `tar`.
-pub fn unpack(store: &Store, source: impl Read, directory: &FilePath, name: &str) -> Result<Unpacked> {
+pub fn unpack(to: &dyn ContentSink, source: impl Read, directory: &FilePath, name: &str) -> Result<Unpacked> {
     let mut whole = BufReader::new(Whole { source, hasher: Hasher::default(), bytes: 0 });
     let head = whole.fill_buf().map_err(|error| unreadable(name, error))?;
     let compression = COMPRESSED.iter().find(|(magic, _)| head.starts_with(magic)).map(|(_, compression)| *compression);
-    let mut unpacking = Unpacking::new(store, directory, name);
+    let mut unpacking = Unpacking::new(to, directory, name);
     match compression {
         None => unpacking.read(&mut whole)?,
         Some(Compression::Gzip) => unpacking.read(&mut flate2::bufread::MultiGzDecoder::new(&mut whole))?,
@@ -123,7 +123,7 @@ impl<R: Read> Read for Ending<R> {
 }
 
 struct Unpacking<'a> {
-    store: &'a Store,
+    to: &'a dyn ContentSink,
     directory: &'a FilePath,
     name: &'a str,
     /// By path in the archive.
@@ -136,9 +136,9 @@ struct Unpacking<'a> {
 }
 
 impl<'a> Unpacking<'a> {
-    fn new(store: &'a Store, directory: &'a FilePath, name: &'a str) -> Self {
+    fn new(to: &'a dyn ContentSink, directory: &'a FilePath, name: &'a str) -> Self {
         let (files, links) = (BTreeMap::new(), BTreeMap::new());
-        Self { store, directory, name, files, links, new_bytes: 0, illegal: Vec::new(), refused: Vec::new() }
+        Self { to, directory, name, files, links, new_bytes: 0, illegal: Vec::new(), refused: Vec::new() }
     }
 
     fn read(&mut self, source: &mut impl Read) -> Result<()> {
@@ -168,7 +168,9 @@ impl<'a> Unpacking<'a> {
             EntryType::Directory | EntryType::XGlobalHeader => {}
             _ if is_file && !written.ends_with('/') => {
                 let is_executable = entry.header().mode().is_ok_and(|mode| mode & 0o111 != 0);
-                let stored = self.store.put_content(&mut entry).map_err(|error| unreadable(self.name, error))?;
+                let target = self.directory.join(&path).ok();
+                let stored =
+                    put_into(self.to, target.as_ref(), &mut entry).map_err(|error| unreadable(self.name, error))?;
                 self.new_bytes += stored.new_bytes;
                 let file = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: is_executable };
                 self.links.remove(&path);

@@ -36,6 +36,8 @@ pub struct PutOptions {
     pub excludes: Excludes,
     /// Leaves out whatever cannot be read or is not a file, and reports it instead of failing.
     pub skip_unreadable: bool,
+    /// Leaves out paths that no commit may contain, and reports them instead of failing.
+    pub skip_illegal: bool,
     /// Puts only these paths, relative to the one source (`.` if there is none); see [`parse_list`].
     pub files_from: Option<Arc<[PathBuf]>>,
     /// Whether the sources replace the whole directory; all of them must be directories.
@@ -170,6 +172,10 @@ struct Gathering<'o> {
 impl Gathering<'_> {
     fn finish(mut self) -> Result<Gathered> {
         let Refused { mut bad, mut illegal, mut wrong_patterns } = self.refused;
+        if self.options.skip_illegal {
+            let named = std::mem::take(&mut illegal).into_iter();
+            bad.extend(named.map(|(file, PathError { why, .. })| (file, format!("cannot be in a commit: {why}"))));
+        }
         bad.sort_unstable();
         bad.dedup();
         if !bad.is_empty() && !self.options.skip_unreadable {
@@ -178,8 +184,8 @@ impl Gathering<'_> {
         wrong_patterns.sort_unstable();
         wrong_patterns.dedup();
         if !illegal.is_empty() {
-            illegal.sort_unstable_by(|one, other| one.text.cmp(&other.text));
-            return Err(RepoError::IllegalPaths(illegal));
+            illegal.sort_unstable_by(|(_, one), (_, other)| one.text.cmp(&other.text));
+            return Err(RepoError::IllegalPaths(illegal.into_iter().map(|(_, error)| error).collect()));
         }
         if !self.again.is_empty() {
             self.again.sort();
@@ -249,7 +255,7 @@ impl Gathering<'_> {
             ensure_not_own_name(options, directory, source, name)?;
             match new_path(&[directory.as_prefix().as_bytes(), name.as_bytes()].concat()) {
                 Ok(path) => self.add_file_source(source, &path, &data),
-                Err(error) => self.refused.illegal.push(error),
+                Err(error) => self.refused.illegal.push((source.clone(), error)),
             }
         }
         Ok(())
@@ -315,7 +321,7 @@ impl Gathering<'_> {
                     self.gathered.add(folder, relative, stamp);
                     self.pieces += 1;
                 }
-                Err(error) => self.refused.illegal.push(error),
+                Err(error) => self.refused.illegal.push((whole, error)),
             },
             Ok(None) if !self.walked.insert(relative.to_vec()) => {
                 let below = if relative.is_empty() {

@@ -269,6 +269,18 @@ impl Gathered {
         })
     }
 
+    /// Target and stamp of each file, sorted by target.
+    pub fn stamps(&self) -> impl Iterator<Item = (FilePath, Stamp)> {
+        (0..self.len()).map(|at| (self.path(at), *self.stamp(at)))
+    }
+
+    /// Drops files that are not to be kept, as if they had not been found.
+    pub fn retain(&mut self, mut keep: impl FnMut(&FilePath, &Stamp) -> bool) {
+        let files = std::mem::take(&mut self.files);
+        self.files = files.into_iter().filter(|file| keep(&self.path_of(file), &file.stamp)).collect();
+        self.size_bytes = self.files.iter().map(|file| file.stamp.size_bytes).sum();
+    }
+
     pub(super) fn path(&self, at: usize) -> FilePath {
         self.path_of(&self.files[at])
     }

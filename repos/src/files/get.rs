@@ -1,4 +1,4 @@
-//! Copies files back to this machine. Finds everything that is in the way before it writes anything.
+//! Copies files back to this machine, from a store on it or one elsewhere. Finds everything that is in the way before it writes anything.
 //!
 //! Files are streamed from the tree, once to check and once to write; only one byte per file is kept in memory.
 
@@ -16,6 +16,7 @@ use super::folder::{Folder, Obstacle, Replaces, There};
 use super::holes::Holes;
 use super::lookup::kind_at;
 use super::matching::{Matching, nothing_matches};
+use super::source::{ContentSource, Download, Elsewhere};
 use crate::base::error::{IoContext, RepoError};
 use crate::base::hash::Hasher;
 use crate::base::parallel;
@@ -53,15 +54,17 @@ pub struct Got {
     pub removed: u64,
 }
 
-/// A file to write: its path below the folder, and its entry.
-#[derive(Debug)]
-struct Item {
-    path: String,
-    file: FileEntry,
+/// A file to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GetItem {
+    /// Its path below the folder, without a leading `/`.
+    pub path: String,
+    /// Its content and executable bit.
+    pub file: FileEntry,
 }
 
 /// Items in the order of their paths.
-type Items<'s> = Box<dyn Iterator<Item = Result<Item>> + Send + 's>;
+pub type GetItems<'s> = Box<dyn Iterator<Item = Result<GetItem>> + Send + 's>;
 
 /// What to do for an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,24 +109,63 @@ impl Looked {
 /// Links below `dest` are never followed. `Conflict` if there is other content or a directory in the way (unless forced), or something that
 /// is neither: then nothing was written. Each file appears completely or not at all.
 pub fn get<'a>(store: &'a Store, from: &Resolved, dest: &Path, options: GetOptions<'a>) -> Result<Got> {
+    ensure_gettable(store, from, &options)?;
     let items = || items(store, from, &options);
+    bring(store, parallel::threads(how_many(store, from)?), items, dest, options)
+}
+
+/// The files that [`get`] would write, for another machine; only `since` and `matching` are used. Errors as in [`get`], as far as they are
+/// about the store.
+pub fn get_items<'a>(store: &'a Store, from: &Resolved, options: &GetOptions<'a>) -> Result<GetItems<'a>> {
+    ensure_gettable(store, from, options)?;
+    items(store, from, options)
+}
+
+/// Writes files of a store elsewhere to `dest/`, `at_once` at a time, with the same guarantees as [`get`]; `since` and `matching` are ignored.
+/// `items` is called up to three times, and each time gives the same files in the order of their paths.
+///
+/// Errors as in [`get`], and those of the store. `Usage` for paths that would lead out of `dest`, which no store has.
+pub fn get_from<'i>(
+    from: &dyn Download,
+    at_once: usize,
+    items: &dyn Fn() -> Result<GetItems<'i>>,
+    dest: &Path,
+    options: GetOptions<'_>,
+) -> Result<Got> {
+    let checked = || -> Result<GetItems<'i>> { Ok(Box::new(items()?.map(|item| item.and_then(ensure_below)))) };
+    bring(&Elsewhere(from), at_once.max(1), checked, dest, options)
+}
+
+/// Another machine is not trusted to name only files below the folder.
+fn ensure_below(item: GetItem) -> Result<GetItem> {
+    let path = FilePath::root().join(&item.path);
+    if path.is_ok_and(|path| path.below(&FilePath::root()) == Some(item.path.as_str())) {
+        return Ok(item);
+    }
+    let what = format!("`{}` cannot be a file of a commit", item.path.escape_debug());
+    Err(RepoError::Usage { what, hint: None })
+}
+
+/// Refuses files that are no longer stored, and a pattern that matches nothing.
+fn ensure_gettable(store: &Store, from: &Resolved, options: &GetOptions<'_>) -> Result<()> {
     if store.is_pruned(&from.id)?.is_some() {
-        for item in items()? {
-            let Item { path, file } = item?;
+        for item in items(store, from, options)? {
+            let GetItem { path, file } = item?;
             store.ensure_not_pruned(&from.id, &from.path.join(&path).unwrap_or_else(|_| from.path.clone()), &file)?;
         }
     }
-    if let Some(glob) = options.matching.filter(|_| options.since.is_none())
-        && items()?.next().is_none()
-    {
-        return Err(nothing_matches(glob, &from.place(), &from.path));
+    match options.matching.filter(|_| options.since.is_none()) {
+        Some(glob) if items(store, from, options)?.next().is_none() => {
+            Err(nothing_matches(glob, &from.place(), &from.path))
+        }
+        _ => Ok(()),
     }
-    bring(store, parallel::threads(how_many(store, from)?), items, dest, options)
 }
 
 /// Writes one file, which need not be in a commit, to `dest/name`, with the same guarantees; only `force` and `progress` are used.
 pub fn get_one(store: &Store, name: &str, file: FileEntry, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
-    let items = || -> Result<Items<'_>> { Ok(Box::new(std::iter::once(Ok(Item { path: name.to_owned(), file })))) };
+    let items =
+        || -> Result<GetItems<'_>> { Ok(Box::new(std::iter::once(Ok(GetItem { path: name.to_owned(), file })))) };
     bring(store, 1, items, dest, options)
 }
 
@@ -132,26 +174,32 @@ pub fn get_loose(store: &Store, tree: Tree, dest: &Path, options: GetOptions<'_>
     get_below(store, tree, &FilePath::root(), dest, options)
 }
 
+/// The files that [`get_below`] would write, for another machine.
+pub fn items_below<'a>(store: &'a Store, tree: Tree, path: &'a FilePath) -> Result<GetItems<'a>> {
+    if let (false, Some(file)) = (path.is_root(), tree.file(store, path)?) {
+        return Ok(Box::new(std::iter::once(Ok(GetItem { path: path.name().to_owned(), file }))));
+    }
+    let entries = tree.range(store, directory_range(path))?;
+    Ok(Box::new(entries.map(|entry| {
+        let (key, file) = entry?;
+        Ok(GetItem { path: path_of(&key)?.below(path).unwrap_or_default().to_owned(), file })
+    })))
+}
+
 /// Like [`get_loose`], for what is at and below `path`; does nothing if nothing is there.
 pub fn get_below(store: &Store, tree: Tree, path: &FilePath, dest: &Path, options: GetOptions<'_>) -> Result<Got> {
     if let (false, Some(file)) = (path.is_root(), tree.file(store, path)?) {
         return get_one(store, path.name(), file, dest, options);
     }
-    let items = || -> Result<Items<'_>> {
-        let entries = tree.range(store, directory_range(path))?;
-        Ok(Box::new(entries.map(|entry| {
-            let (key, file) = entry?;
-            Ok(Item { path: path_of(&key)?.below(path).unwrap_or_default().to_owned(), file })
-        })))
-    };
+    let items = || items_below(store, tree, path);
     let files = usize::try_from(tree.totals(store)?.entries).unwrap_or(usize::MAX);
     bring(store, parallel::threads(files), items, dest, options)
 }
 
 fn bring<'s>(
-    store: &'s Store,
+    source: &dyn ContentSource,
     threads: usize,
-    items: impl Fn() -> Result<Items<'s>>,
+    items: impl Fn() -> Result<GetItems<'s>>,
     dest: &Path,
     options: GetOptions<'_>,
 ) -> Result<Got> {
@@ -173,14 +221,14 @@ fn bring<'s>(
     std::fs::create_dir_all(dest).doing("create", dest)?;
     let folder = Folder::open(dest).doing("open", dest)?;
     let work =
-        Work { store, dest, options, files: AtomicU64::new(0), bytes: AtomicU64::new(0), written: AtomicU64::new(0) };
-    let bring = |folder: &mut std::io::Result<Folder>, at, item: Item| work.bring(folder, &item, looked.step(at));
+        Work { source, dest, options, files: AtomicU64::new(0), bytes: AtomicU64::new(0), written: AtomicU64::new(0) };
+    let bring = |folder: &mut std::io::Result<Folder>, at, item: GetItem| work.bring(folder, &item, looked.step(at));
     parallel::each(threads, items()?, || folder.again(), bring)?;
     let [files, size_bytes, written] = [work.files, work.bytes, work.written].map(AtomicU64::into_inner);
     Ok(Got { files, size_bytes, written, removed })
 }
 
-fn items<'s>(store: &'s Store, from: &Resolved, options: &GetOptions<'s>) -> Result<Items<'s>> {
+fn items<'s>(store: &'s Store, from: &Resolved, options: &GetOptions<'s>) -> Result<GetItems<'s>> {
     let all = all_items(store, from, options.since)?;
     let Some(glob) = options.matching else { return Ok(all) };
     let mut matching = Matching::new(glob);
@@ -193,23 +241,23 @@ fn items<'s>(store: &'s Store, from: &Resolved, options: &GetOptions<'s>) -> Res
     })))
 }
 
-fn all_items<'s>(store: &'s Store, from: &Resolved, since: Option<Tree>) -> Result<Items<'s>> {
+fn all_items<'s>(store: &'s Store, from: &Resolved, since: Option<Tree>) -> Result<GetItems<'s>> {
     let path = from.path.clone();
     let kind = kind_at(store, from.tree(), &from.place(), &path)?;
     if let Some(since) = since {
         let changes = diff(store, since, from.tree(), Some(&path))?;
         let new = changes.filter_map(|change| change.map(|change| Some((change.path, change.new?))).transpose());
         return Ok(Box::new(new.map(move |file| {
-            file.map(|(at, file)| Item { path: at.below(&path).unwrap_or(path.name()).to_owned(), file })
+            file.map(|(at, file)| GetItem { path: at.below(&path).unwrap_or(path.name()).to_owned(), file })
         })));
     }
     if let PathKind::File(file) = kind {
-        return Ok(Box::new(std::iter::once(Ok(Item { path: path.name().to_owned(), file }))));
+        return Ok(Box::new(std::iter::once(Ok(GetItem { path: path.name().to_owned(), file }))));
     }
     let entries = from.tree().range(store, directory_range(&path))?;
     Ok(Box::new(entries.map(move |entry| {
         let (key, file) = entry?;
-        Ok(Item { path: path_of(&key)?.below(&path).unwrap_or_default().to_owned(), file })
+        Ok(GetItem { path: path_of(&key)?.below(&path).unwrap_or_default().to_owned(), file })
     })))
 }
 
@@ -221,7 +269,7 @@ fn how_many(store: &Store, from: &Resolved) -> Result<usize> {
     })
 }
 
-fn look(threads: usize, items: Items<'_>, folder: &Folder, dest: &Path) -> Result<Looked> {
+fn look(threads: usize, items: GetItems<'_>, folder: &Folder, dest: &Path) -> Result<Looked> {
     let looked = Mutex::new(Looked::default());
     parallel::each(
         threads,
@@ -255,7 +303,7 @@ fn own<'a>(folder: &'a mut std::io::Result<Folder>, dest: &Path) -> Result<&'a m
 }
 
 /// Old commits may contain paths that no file system supports.
-fn ensure_nameable(item: &Item) -> Result<()> {
+fn ensure_nameable(item: &GetItem) -> Result<()> {
     if item.path.split('/').all(|part| part.len() <= specs::MAX_PART_BYTES) {
         return Ok(());
     }
@@ -273,7 +321,7 @@ enum Check {
 }
 
 /// What to do for an item, or what is in its way.
-fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &Item) -> Result<Check> {
+fn check(folder: &mut std::io::Result<Folder>, dest: &Path, item: &GetItem) -> Result<Check> {
     ensure_nameable(item)?;
     let folder = own(folder, dest)?;
     let there = folder.look(&item.path).doing("read", &dest.join(&item.path))?;
@@ -318,7 +366,7 @@ fn has_bytes(file: &mut File, data: &Metadata, wanted: &FileEntry) -> std::io::R
     }
 }
 
-fn ensure_no_conflicts(dest: &Path, items: Items<'_>, looked: &Looked, force: bool) -> Result<()> {
+fn ensure_no_conflicts(dest: &Path, items: GetItems<'_>, looked: &Looked, force: bool) -> Result<()> {
     if !looked.blocked.is_empty() {
         let hint = Some(
             "links, stores, pipes and devices are never replaced or written through; move it away or choose another folder"
@@ -353,7 +401,7 @@ fn named(mut first: Vec<String>, all: usize) -> String {
 }
 
 struct Work<'a> {
-    store: &'a Store,
+    source: &'a dyn ContentSource,
     dest: &'a Path,
     options: GetOptions<'a>,
     files: AtomicU64,
@@ -362,7 +410,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn bring(&self, folder: &mut std::io::Result<Folder>, item: &Item, step: CopyAction) -> Result<()> {
+    fn bring(&self, folder: &mut std::io::Result<Folder>, item: &GetItem, step: CopyAction) -> Result<()> {
         let folder = own(folder, self.dest)?;
         match step {
             CopyAction::Create if self.options.force => self.write(folder, item, Replaces::File)?,
@@ -381,12 +429,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn write(&self, folder: &mut Folder, item: &Item, replaces: Replaces) -> Result<()> {
+    fn write(&self, folder: &mut Folder, item: &GetItem, replaces: Replaces) -> Result<()> {
         ensure_nameable(item)?;
         let path = self.dest.join(&item.path);
         let fill = |file: &mut File| {
             let mut holes = Holes::new(file);
-            self.store.copy_to(&item.file, &mut holes).map_err(into_io)?;
+            self.source.copy(&item.file, &mut holes).map_err(into_io)?;
             holes.finish()
         };
         folder.write(&item.path, item.file.executable, replaces, fill).map_err(|error| match error {
@@ -397,7 +445,7 @@ impl Work<'_> {
         })
     }
 
-    fn set_mode(&self, folder: &mut Folder, item: &Item) -> Result<()> {
+    fn set_mode(&self, folder: &mut Folder, item: &GetItem) -> Result<()> {
         let path = self.dest.join(&item.path);
         let There::File(file) = folder.look(&item.path).doing("read", &path)? else { return Ok(()) };
         let mode = file.metadata().doing("read", &path)?.permissions().mode();

@@ -23,6 +23,7 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use serde::{Deserialize, Serialize};
 use specs::FilePath;
 
 use super::walk::Refused;
@@ -153,7 +154,15 @@ pub(super) struct Rules {
     /// Length of the folder's path relative to the source in bytes, including its final `/`.
     depth: usize,
     /// In the order of priority.
-    own: Vec<(&'static str, Gitignore)>,
+    own: Vec<Own>,
+}
+
+/// The patterns of one file.
+#[derive(Debug)]
+struct Own {
+    name: &'static str,
+    rules: Gitignore,
+    text: String,
 }
 
 /// Decides what to leave out while sources are walked.
@@ -181,9 +190,9 @@ impl Decider {
         while let Some(rules) = next {
             // Patterns do not apply to the folder that contains them, nor to those above.
             let below = relative.get(rules.depth..).filter(|below| !below.is_empty());
-            for (name, own) in &rules.own {
-                if let Some(is_out) = below.and_then(|below| verdict(own, below, is_folder)) {
-                    return is_out.then_some(By::File(name));
+            for own in &rules.own {
+                if let Some(is_out) = below.and_then(|below| verdict(&own.rules, below, is_folder)) {
+                    return is_out.then_some(By::File(own.name));
                 }
             }
             next = rules.above.as_deref();
@@ -234,8 +243,8 @@ impl Decider {
     ) -> Option<Arc<Rules>> {
         let mut own = Vec::new();
         for name in self.excludes.files.iter().rev() {
-            let (rules, wrong) = match read(at, name) {
-                Ok(Some(text)) => parse(text.lines()),
+            let text = match read(at, name) {
+                Ok(Some(text)) => text,
                 Ok(None) => continue,
                 Err(why) => {
                     let path = source.join(OsStr::from_bytes(relative)).join(name);
@@ -243,9 +252,10 @@ impl Decider {
                     continue;
                 }
             };
+            let (rules, wrong) = parse(text.lines());
             let path = || source.join(OsStr::from_bytes(relative)).join(name);
             refused.wrong_patterns.extend(wrong.into_iter().map(|wrong| (path(), wrong)));
-            own.extend((!rules.is_empty()).then_some((*name, rules)));
+            own.extend((!rules.is_empty()).then_some(Own { name, rules, text }));
         }
         if own.is_empty() { above } else { Some(Arc::new(Rules { above, depth: relative.len(), own })) }
     }
@@ -357,10 +367,58 @@ impl LeftOut {
     }
 
     /// Whether a file of the target, or a folder above it, could not be read in the sources.
-    pub(super) fn is_skipped(&self, path: &FilePath) -> bool {
+    pub fn is_skipped(&self, path: &FilePath) -> bool {
         let above = std::iter::successors(path.parent(), FilePath::parent);
         !self.skipped.is_empty() && std::iter::once(path.clone()).chain(above).any(|path| self.skipped.contains(&path))
     }
+}
+
+/// [`LeftOut`] of a put, as a message to another machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOutText {
+    /// Patterns given by the user.
+    patterns: Vec<String>,
+    /// For each source, the folders that have a [`PATTERN_FILE`] of their own (empty, or ending in `/`), sorted, and its text.
+    sources: Vec<Vec<(Vec<u8>, String)>>,
+    /// Target paths of unreadable files and folders.
+    skipped: Vec<FilePath>,
+}
+
+impl LeftOut {
+    /// As a message. Contains patterns given by the user and those of files called [`PATTERN_FILE`], as a put has them; no others.
+    pub fn to_text(&self) -> LeftOutText {
+        let ByPatterns { decider, sources } = &*self.by_patterns;
+        let own = |(folder, rules): (&Vec<u8>, &Arc<Rules>)| {
+            let own = rules.own.iter().find(|own| own.name == PATTERN_FILE && rules.depth == folder.len())?;
+            Some((folder.clone(), own.text.clone()))
+        };
+        LeftOutText {
+            patterns: decider.excludes.patterns.iter().map(|pattern| pattern.text.clone()).collect(),
+            sources: sources.iter().map(|folders| folders.iter().filter_map(own).collect()).collect(),
+            skipped: self.skipped.iter().cloned().collect(),
+        }
+    }
+
+    /// From a message.
+    pub fn of_text(text: &LeftOutText) -> Result<Self, PatternError> {
+        let patterns = text.patterns.iter().map(|pattern| pattern.parse()).collect::<Result<Vec<Pattern>, _>>()?;
+        let decider = Decider::new(&Excludes { patterns, files: &[PATTERN_FILE], built_in: &[] });
+        let sources = text.sources.iter().map(|folders| folders_of(folders)).collect();
+        Ok(Self::new(decider, sources, text.skipped.iter().cloned().collect()))
+    }
+}
+
+/// The rules of the folders of one source, sorted so that a folder comes before those in it.
+fn folders_of(texts: &[(Vec<u8>, String)]) -> BTreeMap<Vec<u8>, Arc<Rules>> {
+    let mut folders: BTreeMap<Vec<u8>, Arc<Rules>> = BTreeMap::new();
+    for (folder, text) in texts {
+        let ends = folder.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at + 1);
+        let ends: Vec<usize> = std::iter::once(0).chain(ends).filter(|end| *end < folder.len()).collect();
+        let above = ends.into_iter().rev().find_map(|end| folders.get(&folder[..end])).cloned();
+        let own = vec![Own { name: PATTERN_FILE, rules: parse(text.lines()).0, text: text.clone() }];
+        folders.insert(folder.clone(), Arc::new(Rules { above, depth: folder.len(), own }));
+    }
+    folders
 }
 
 impl ByPatterns {

@@ -2,7 +2,8 @@
 
 use specs::FilePath;
 
-use super::{Edits, Gathered, LeftOut};
+use super::{Edits, Gathered, LeftOut, Listing};
+use crate::base::error::RepoError;
 use crate::store::{Result, Store};
 use crate::tree::Tree;
 use crate::tree::files::{directory_range, path_of};
@@ -46,6 +47,21 @@ pub fn mirror_gathered(
 ) -> Result<Mirror> {
     let left_out = &gathered.left_out;
     let (mirror, removed) = removals(store, base, directory, left_out, |path| gathered.holds(path))?;
+    edits.files.extend(removed.into_iter().map(|path| (path, None)));
+    Ok(mirror)
+}
+
+/// Like [`mirror`], for `edits` that omit unchanged files of a listing.
+pub fn mirror_listed(
+    store: &Store,
+    base: Tree,
+    directory: &FilePath,
+    listing: &Listing,
+    edits: &mut Edits,
+) -> Result<Mirror> {
+    let left_out = LeftOut::of_text(listing.left_out());
+    let left_out = left_out.map_err(|error| RepoError::Usage { what: error.to_string(), hint: None })?;
+    let (mirror, removed) = removals(store, base, directory, &left_out, |path| listing.holds(path))?;
     edits.files.extend(removed.into_iter().map(|path| (path, None)));
     Ok(mirror)
 }

@@ -7,10 +7,11 @@
 //! gather   which files of this machine to put, and where; reports all problems together (walk, gathered, ignore)
 //! upload   reads, hashes and stores them, on all cores and without the store's lock; skips files that the stat cache knows (stamp,
 //!          stat_cache, trust), and refuses what cannot fit (space)
+//! outbox   the same for a store elsewhere: asks what is missing there and sends only that; the result is a listing
 //! archive  stores the files of a tar archive from a stream
 //! mirror   what a put removes because its sources lack it
 //! rework   rm, mv, cp, revert: edits of stored files; no content is moved
-//! get      copies files back to this machine, all or nothing, never through a link (folder), zeros as holes (holes)
+//! get      copies files back to this machine, from a store here or elsewhere (source), all or nothing, never through a link (folder), zeros as holes (holes)
 //! list     what is in a directory
 //! matching what a glob matches
 //! history  which commits changed a path, which files only moved
@@ -37,10 +38,13 @@ mod history;
 mod holes;
 mod ignore;
 mod list;
+mod listing;
 mod lookup;
 mod matching;
 mod mirror;
+mod outbox;
 mod rework;
+mod source;
 mod space;
 mod stamp;
 mod stat_cache;
@@ -53,15 +57,23 @@ pub use archive::unpack;
 pub use find::{Found, Period, find};
 pub use gather::{PutOptions, gather, parse_list};
 pub use gathered::{Gathered, Omitted};
-pub use get::{GetOptions, Got, get, get_below, get_loose, get_one};
+pub use get::{
+    GetItem, GetItems, GetOptions, Got, get, get_below, get_from, get_items, get_loose, get_one, items_below,
+};
 pub use history::{Log, Logged, Renamed, log, pair_renames};
-pub use ignore::{By, Excludes, LeftOut, PATTERN_FILE, Pattern, PatternError};
-pub use list::{Listed, list, list_tree};
+pub use ignore::{By, Excludes, LeftOut, LeftOutText, PATTERN_FILE, Pattern, PatternError};
+pub use list::{Listed, list, list_tree, list_tree_after};
+pub use listing::{ListedFile, Listing};
 pub use lookup::kind_at;
 pub use matching::{Match, Matching, cp_matching, glob_hint, matching, nothing_matches, rm_matching};
-pub use mirror::{Mirror, mirror, mirror_gathered};
+pub use mirror::{Mirror, mirror, mirror_gathered, mirror_listed};
+pub use outbox::{ObjectSink, Outbox};
 pub use rework::{cp, cp_within, mv, revert, rm};
-pub use upload::{UploadOptions, Uploaded, upload, upload_with};
+pub use source::{ContentSource, Download};
+pub use stamp::Stamp;
+pub use stat_cache::StatPlace;
+pub use trust::is_shared;
+pub use upload::{SendOptions, UploadOptions, Uploaded, send, upload, upload_with};
 
 /// Maximum number of modified paths that a [`ChangeSummary`] lists.
 const NAMED: usize = 10;

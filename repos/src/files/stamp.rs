@@ -13,7 +13,7 @@ const SECOND: i64 = 1_000_000_000;
 
 /// The part of a file's metadata that changes when its content does. Times are nanoseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub struct Stamp {
     pub(super) size_bytes: u64,
     pub(super) modified: i64,
     /// Unlike the modification time, no program can set it back.
@@ -36,7 +36,8 @@ impl Stamp {
         }
     }
 
-    pub(super) fn of_metadata(data: &Metadata) -> Self {
+    /// The stamp of a file with this metadata.
+    pub fn of_metadata(data: &Metadata) -> Self {
         Self {
             size_bytes: data.len(),
             modified: nanos(data.mtime(), data.mtime_nsec()),
@@ -50,6 +51,21 @@ impl Stamp {
     /// The stamp of a source without metadata, such as standard input. Never settled.
     pub(super) fn nothing() -> Self {
         Self { size_bytes: 0, modified: i64::MAX, changed: i64::MAX, device: 0, inode: 0, mode: 0 }
+    }
+
+    /// Size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
+    }
+
+    /// Device and inode.
+    pub fn file_id(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
+    /// When content or metadata last changed, in nanoseconds since 1970, by the clock of the file system.
+    pub fn last_change(&self) -> i64 {
+        self.modified.max(self.changed)
     }
 
     pub(super) fn is_executable(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Digests of files from earlier puts, so that unchanged files need not be read again.
 //!
-//! One file per source in `.pv/stat`, named by the digest of the source's path, with an entry for each file, sorted by path: it is read
+//! One file per source in `.pv/stat`, or in a folder of the user for a store elsewhere ([`StatPlace`]), named by the digest of the source's path, with an entry for each file, sorted by path: it is read
 //! from front to back alongside a walk. Nothing depends on it: damaged files and those of other stores are ignored, and a digest counts
 //! only if the store has the content. An entry is written only for a file whose stamp would reveal any later change (see [`super::trust`]).
 //!
@@ -21,7 +21,7 @@ use specs::Digest;
 
 use super::stamp::Stamp;
 use crate::base::hash::digest_of;
-use crate::store::Store;
+use crate::store::{Result, Store};
 use crate::tree::varint;
 
 const FOLDER: &str = "stat";
@@ -35,10 +35,32 @@ const MAX_BLOCK_BYTES: usize = BLOCK_BYTES + (8 << 10);
 const MAX_CACHES: usize = 64;
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The cache file of a source. Its name depends on the path with all links resolved.
-fn place(store: &Store, source: &Path) -> io::Result<PathBuf> {
-    let name = digest_of(source.canonicalize()?.as_os_str().as_bytes());
-    Ok(store.folder().join(FOLDER).join(name.to_string()))
+/// Where the digests of files are kept that were put to one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatPlace {
+    folder: PathBuf,
+    /// The store's id.
+    store: String,
+}
+
+impl StatPlace {
+    /// In a store on this machine.
+    pub(super) fn of(store: &Store) -> Result<Self> {
+        Ok(Self { folder: store.folder().join(FOLDER), store: store.id()? })
+    }
+
+    /// For the store elsewhere with this id: in a folder of its own below the user's `cache`.
+    pub fn in_cache(cache: &Path, store: &str) -> Self {
+        // Whatever the other side calls its id, it is no path.
+        let name = digest_of(store.as_bytes()).short(32);
+        Self { folder: cache.join(FOLDER).join(name), store: store.to_owned() }
+    }
+
+    /// The cache file of a source. Its name depends on the path with all links resolved.
+    fn file(&self, source: &Path) -> io::Result<PathBuf> {
+        let name = digest_of(source.canonicalize()?.as_os_str().as_bytes());
+        Ok(self.folder.join(name.to_string()))
+    }
 }
 
 /// Reads a source's entries in the order of their paths.
@@ -56,9 +78,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens the cache of a source for this store, if there is one.
-    pub(super) fn open(store: &Store, source: &Path) -> Option<Self> {
-        let file = File::open(place(store, source).ok()?).ok()?;
+    /// Opens the cache of a source, if there is one.
+    pub(super) fn open(place: &StatPlace, source: &Path) -> Option<Self> {
+        let file = File::open(place.file(source).ok()?).ok()?;
         let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         // Only marks the cache as recently used.
@@ -73,7 +95,7 @@ impl Reader {
         };
         let mut magic = [0; MAGIC.len()];
         reader.file.read_exact(&mut magic).ok()?;
-        let is_ours = magic == *MAGIC && reader.read_block().is_some() && reader.block == store.id().ok()?.as_bytes();
+        let is_ours = magic == *MAGIC && reader.read_block().is_some() && reader.block == place.store.as_bytes();
         reader.at = reader.block.len();
         is_ours.then_some(reader)
     }
@@ -145,15 +167,14 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts a new cache for a source.
-    pub(super) fn create(store: &Store, source: &Path) -> io::Result<Self> {
-        let place = place(store, source)?;
-        let folder = store.folder().join(FOLDER);
-        std::fs::create_dir_all(&folder)?;
-        let part = folder.join(format!("{}.part", crate::base::random::hex()));
+    pub(super) fn create(at: &StatPlace, source: &Path) -> io::Result<Self> {
+        let place = at.file(source)?;
+        std::fs::create_dir_all(&at.folder)?;
+        let part = at.folder.join(format!("{}.part", crate::base::random::hex()));
         let file = BufWriter::with_capacity(4 * BLOCK_BYTES, File::create_new(&part)?);
         let mut writer = Self { file, place, part, block: Vec::new(), path: Vec::new() };
         writer.file.write_all(MAGIC)?;
-        writer.block.extend_from_slice(store.id().map_err(io::Error::other)?.as_bytes());
+        writer.block.extend_from_slice(at.store.as_bytes());
         writer.write_block()?;
         Ok(writer)
     }

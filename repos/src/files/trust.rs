@@ -63,6 +63,13 @@ const IN_MEMORY: [u64; 6] = [
     0x6a65_6a62, // shiftfs: the same
 ];
 
+/// Whether the file system at `path` may change without this kernel's doing: a network's, or one that a program serves (FUSE).
+pub fn is_shared(path: &Path) -> bool {
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "the field's type differs by platform")]
+    let kind = rustix::fs::statfs(path).map(|found| found.f_type as u64 & 0xffff_ffff);
+    kind.is_ok_and(|kind| !OF_DISKS.contains(&kind) && !IN_MEMORY.contains(&kind))
+}
+
 /// Decides which files are trusted, given that the first was examined at `looked_at`.
 #[derive(Debug)]
 pub(super) struct Trust {

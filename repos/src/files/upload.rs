@@ -1,4 +1,5 @@
-//! Reads, hashes and stores gathered files on all cores. Needs no lock; stored content counts only once a commit names it.
+//! Reads, hashes and stores gathered files on all cores, in a store on this machine or, through an [`Outbox`], in one elsewhere. Needs no
+//! lock; stored content counts only once a commit names it.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -7,17 +8,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use specs::{Digest, FilePath};
+
 use super::gather::{special, why_unreadable};
 use super::gathered::{ContentSource, Extent, Gathered, PutSource};
 use super::ignore::LeftOut;
+use super::listing::Differing;
+use super::outbox::Outbox;
 use super::stamp::Stamp;
-use super::stat_cache::{Reader, Writer};
+use super::stat_cache::{Reader, StatPlace, Writer};
 use super::{Edits, space};
 use crate::base::error::{IoContext, RepoError};
 use crate::base::hash::{Hasher, digest_of};
 use crate::base::parallel;
 use crate::base::stop::stop_at;
-use crate::store::{Result, Store, Stored};
+use crate::store::{ContentSink, Result, Store, Stored, put_bytes_into, put_into};
 use crate::tree::{FileEntry, Tree};
 
 /// Single files of at least this size are added to the stat cache: reading a smaller one is cheaper than a lookup.
@@ -35,6 +40,19 @@ pub struct UploadOptions<'a> {
     /// Leaves out files that cannot be read or change while they are read, and reports them instead of failing.
     pub skip_unreadable: bool,
     /// Called with the files and bytes done so far, from several threads.
+    pub progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+/// How to upload to a store elsewhere.
+#[derive(Clone, Copy)]
+pub struct SendOptions<'a> {
+    /// Takes the digest of a file unchanged since an earlier put to that store from here, without reading it.
+    pub known: Option<&'a StatPlace>,
+    /// Only reads and hashes; nothing is sent.
+    pub dry_run: bool,
+    /// As in [`UploadOptions`].
+    pub skip_unreadable: bool,
+    /// As in [`UploadOptions`].
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
@@ -63,22 +81,23 @@ impl Uploaded {
 
     /// Like [`Self::into_edits`], but files that `base` already has are only counted.
     pub fn edits(&self, store: &Store, base: Tree, gathered: &Gathered) -> Result<Edits> {
-        let mut edits = Edits { new_bytes: self.new_bytes, ..Edits::default() };
-        let mut cursor = base.cursor(store)?;
+        let mut differing = Differing::new(store, base, self.new_bytes)?;
         let mut key = Vec::new();
-        let mut files = Vec::new();
         let stored = self.files.iter().enumerate().filter_map(|(at, file)| Some((at, file.as_ref()?)));
         for (at, file) in stored {
             gathered.key(at, &mut key);
-            if cursor.get(&key)? == Some(*file) {
-                edits.unchanged += 1;
-                edits.unchanged_bytes += file.size;
-            } else {
-                files.push((gathered.path(at), Some(*file)));
-            }
+            differing.add(&key, *file, || gathered.path(at))?;
         }
-        edits.files = files.into_iter().collect();
-        Ok(edits)
+        Ok(differing.into_edits())
+    }
+
+    /// Leaves out the files that changed after they were gathered, even if they were read as a whole; returns their paths.
+    pub fn leave_out_changed(&mut self, gathered: &Gathered) -> Vec<FilePath> {
+        let changed = std::mem::take(&mut self.changed);
+        for at in &changed {
+            self.files[*at] = None;
+        }
+        changed.into_iter().map(|at| gathered.path(at)).collect()
     }
 
     /// Everything left out of the sources, including what could not be read.
@@ -88,14 +107,22 @@ impl Uploaded {
 
     /// Saves the digests for the next put of the same sources. Call it after the commit: it only saves time.
     pub fn remember(&self, store: &Store, gathered: &Gathered) {
+        match StatPlace::of(store) {
+            Ok(place) => self.remember_at(&place, gathered),
+            Err(error) => tracing::warn!("the next put reads all files again: {error}"),
+        }
+    }
+
+    /// Like [`Self::remember`], for a store elsewhere.
+    pub fn remember_at(&self, place: &StatPlace, gathered: &Gathered) {
         if self.read > 0
-            && let Err(error) = self.write_stat_cache(store, gathered)
+            && let Err(error) = self.write_stat_cache(place, gathered)
         {
             tracing::warn!("the next put reads all files again: {error}");
         }
     }
 
-    fn write_stat_cache(&self, store: &Store, gathered: &Gathered) -> std::io::Result<()> {
+    fn write_stat_cache(&self, place: &StatPlace, gathered: &Gathered) -> std::io::Result<()> {
         let is_large = |at: usize| gathered.stamp(at).size_bytes >= REMEMBERED_BYTES;
         let mut writers: Vec<Option<Writer>> = gathered.roots().iter().map(|_| None).collect();
         let mut relative = Vec::new();
@@ -111,7 +138,7 @@ impl Uploaded {
             if gathered.is_trusted(at, &mut trust) && self.changed.binary_search(&at).is_err() {
                 let writer = match &mut writers[root] {
                     Some(writer) => writer,
-                    none => none.insert(Writer::create(store, source)?),
+                    none => none.insert(Writer::create(place, source)?),
                 };
                 gathered.relative(at, &mut relative);
                 writer.add(&relative, gathered.stamp(at), &file.digest)?;
@@ -132,17 +159,45 @@ pub fn upload(store: &Store, gathered: &Gathered, progress: &(dyn Fn(u64, u64) +
 
 /// Like [`upload`], with options. `NoSpace` if the content to read certainly does not fit.
 pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'_>) -> Result<Uploaded> {
-    let mut files = if options.trust_stat { known(store, gathered, options.base)? } else { vec![None; gathered.len()] };
-    if !options.dry_run {
+    let &UploadOptions { base, trust_stat, dry_run, skip_unreadable, progress } = options;
+    let place = if trust_stat { Some(StatPlace::of(store)?) } else { None };
+    let files = known(store, gathered, place.as_ref(), Some((store, base)))?;
+    if !dry_run {
         space::ensure_space(store, gathered, |at| files[at].is_none())?;
     }
+    read_all(store, gathered, files, Reading { dry_run, skip_unreadable, progress })
+}
+
+/// Sends the content of all gathered files to a store elsewhere, as far as it is missing there. Needs no store on this machine.
+///
+/// Errors as in [`upload`], and those of the [`ObjectSink`](super::ObjectSink).
+pub fn send(outbox: &Outbox<'_>, gathered: &Gathered, options: &SendOptions<'_>) -> Result<Uploaded> {
+    let &SendOptions { known: place, dry_run, skip_unreadable, progress } = options;
+    let files = known(outbox, gathered, place, None)?;
+    let before = outbox.sent_bytes();
+    let uploaded = read_all(outbox, gathered, files, Reading { dry_run, skip_unreadable, progress })?;
+    if dry_run {
+        return Ok(uploaded);
+    }
+    outbox.finish()?;
+    Ok(Uploaded { new_bytes: outbox.sent_bytes() - before, ..uploaded })
+}
+
+/// Reads the files whose entry is not known.
+fn read_all(
+    to: &dyn ContentSink,
+    gathered: &Gathered,
+    mut files: Vec<Option<FileEntry>>,
+    how: Reading<'_>,
+) -> Result<Uploaded> {
     let known = files.iter().flatten();
     let known_bytes = known.clone().map(|file| file.size).sum();
     let unknown = files.iter().filter(|file| file.is_none()).count();
+    let is_read: Vec<bool> = if how.dry_run { files.iter().map(Option::is_none).collect() } else { Vec::new() };
     let job = Upload {
-        store,
+        to,
         gathered,
-        options,
+        how,
         bad: Mutex::default(),
         changed: Mutex::default(),
         spoilt: AtomicBool::new(false),
@@ -157,68 +212,87 @@ pub fn upload_with(store: &Store, gathered: &Gathered, options: &UploadOptions<'
     })?;
     let mut bad = job.bad.into_inner().unwrap_or_default();
     bad.sort_unstable();
-    if !bad.is_empty() && !options.skip_unreadable {
+    if !bad.is_empty() && !how.skip_unreadable {
         return Err(RepoError::BadSources(bad));
     }
     stop_at("put.after_upload");
     let mut changed = job.changed.into_inner().unwrap_or_default();
     changed.sort_unstable();
-    Ok(Uploaded { files, skipped: bad, new_bytes: job.new_bytes.into_inner(), read: unknown as u64, changed })
+    let new_bytes = if how.dry_run {
+        let read = files.iter().zip(is_read).filter(|(_, is_read)| *is_read);
+        would_be_new(to, read.filter_map(|(file, _)| file.as_ref()))?
+    } else {
+        job.new_bytes.into_inner()
+    };
+    Ok(Uploaded { files, skipped: bad, new_bytes, read: unknown as u64, changed })
 }
 
-/// The entries that the stat cache has for the files; only content that the store has counts.
-fn known(store: &Store, gathered: &Gathered, base: Tree) -> Result<Vec<Option<FileEntry>>> {
+/// Bytes of these files whose content is not there.
+fn would_be_new<'f>(to: &dyn ContentSink, files: impl Iterator<Item = &'f FileEntry>) -> Result<u64> {
+    let (digests, sizes): (Vec<_>, Vec<_>) = files.map(|file| (file.digest, file.size)).unzip();
+    let absent = to.absent(&digests)?;
+    Ok(sizes.iter().zip(absent).filter(|(_, absent)| *absent).map(|(size, _)| size).sum())
+}
+
+/// The entries that the stat cache at `place` has for the files; only content that is there counts. `base`: a store with a tree whose files
+/// it certainly has.
+fn known(
+    to: &dyn ContentSink,
+    gathered: &Gathered,
+    place: Option<&StatPlace>,
+    base: Option<(&Store, Tree)>,
+) -> Result<Vec<Option<FileEntry>>> {
+    let mut files = vec![None; gathered.len()];
+    let Some(place) = place else { return Ok(files) };
     let mut readers: Vec<Option<Reader>> = gathered
         .roots()
         .iter()
         .map(|root| match &root.source {
             PutSource::Stdin => None,
-            PutSource::File(source) | PutSource::Directory(source, _) => Reader::open(store, source),
+            PutSource::File(source) | PutSource::Directory(source, _) => Reader::open(place, source),
         })
         .collect();
-    let mut files = vec![None; gathered.len()];
     if readers.iter().all(Option::is_none) {
         return Ok(files);
     }
     let mut doubtful = Vec::new();
-    let mut cursor = base.cursor(store)?;
+    let mut cursor = base.map(|(store, tree)| tree.cursor(store)).transpose()?;
     let (mut relative, mut key) = (Vec::new(), Vec::new());
     for (at, file) in files.iter_mut().enumerate() {
         let Some(reader) = &mut readers[gathered.root(at)] else { continue };
         gathered.relative(at, &mut relative);
         let stamp = gathered.stamp(at);
         if let Some((_, digest)) = reader.find(&relative).filter(|(before, _)| before == stamp) {
-            let known = FileEntry { digest: *digest, size: stamp.size_bytes, executable: stamp.is_executable() };
             gathered.key(at, &mut key);
             // The store certainly has the files of a branch; anything else may have been collected as garbage since.
-            if cursor.get(&key)?.is_none_or(|there| there.digest != known.digest) {
-                doubtful.push(at);
+            let there = cursor.as_mut().map(|cursor| cursor.get(&key)).transpose()?.flatten();
+            if there.is_none_or(|there| there.digest != *digest) {
+                doubtful.push((at, *digest));
             }
-            *file = Some(known);
+            *file = Some(FileEntry { digest: *digest, size: stamp.size_bytes, executable: stamp.is_executable() });
         }
     }
-    let gone = Mutex::new(Vec::new());
-    parallel::each(
-        parallel::threads(doubtful.len()),
-        doubtful.into_iter().map(Ok),
-        || (),
-        |(), _, at| {
-            if files[at].is_some_and(|file| store.has_content(&file.digest).is_ok_and(|has| !has)) {
-                gone.lock().expect("no panic under this lock").push(at);
-            }
-            Ok(())
-        },
-    )?;
-    for at in gone.into_inner().unwrap_or_default() {
-        files[at] = None;
+    let digests: Vec<Digest> = doubtful.iter().map(|(_, digest)| *digest).collect();
+    for ((at, _), absent) in doubtful.into_iter().zip(to.absent(&digests)?) {
+        if absent {
+            files[at] = None;
+        }
     }
     Ok(files)
 }
 
+/// How files are read.
+#[derive(Clone, Copy)]
+struct Reading<'a> {
+    dry_run: bool,
+    skip_unreadable: bool,
+    progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
 struct Upload<'a> {
-    store: &'a Store,
+    to: &'a dyn ContentSink,
     gathered: &'a Gathered,
-    options: &'a UploadOptions<'a>,
+    how: Reading<'a>,
     bad: Mutex<Vec<(PathBuf, String)>>,
     changed: Mutex<Vec<usize>>,
     /// Set at the first bad source: after that, files are only opened, to report all bad ones.
@@ -233,7 +307,7 @@ impl Upload<'_> {
     fn take(&self, buffer: &mut Vec<u8>, at: usize) -> Result<Option<FileEntry>> {
         let taken = match self.gathered.content(at) {
             ContentSource::Stdin => {
-                let stored = self.keep_all(std::io::stdin().lock()).doing("read", Path::new("standard input"))?;
+                let stored = self.keep_all(std::io::stdin().lock(), at).doing("read", Path::new("standard input"))?;
                 Some((stored, false))
             }
             ContentSource::File(path) => match self.open(&path)? {
@@ -245,7 +319,7 @@ impl Upload<'_> {
         self.new_bytes.fetch_add(stored.new_bytes, Ordering::Relaxed);
         let files = self.files.fetch_add(1, Ordering::Relaxed) + 1;
         let bytes = self.bytes.fetch_add(stored.size_bytes, Ordering::Relaxed) + stored.size_bytes;
-        (self.options.progress)(files, bytes);
+        (self.how.progress)(files, bytes);
         Ok(Some(FileEntry { digest: stored.digest, size: stored.size_bytes, executable }))
     }
 
@@ -264,7 +338,7 @@ impl Upload<'_> {
     }
 
     fn refuse(&self, path: &Path, why: String) {
-        self.spoilt.store(!self.options.skip_unreadable, Ordering::Relaxed);
+        self.spoilt.store(!self.how.skip_unreadable, Ordering::Relaxed);
         self.bad.lock().expect("no panic under this lock").push((path.to_owned(), why));
     }
 
@@ -293,9 +367,9 @@ impl Upload<'_> {
             return Ok(None);
         }
         file.rewind().doing("read", path)?;
-        let stored = match self.keep_all(&mut file).map_err(|error| unwrap_error(error, path)) {
+        let stored = match self.keep_all(&mut file, at).map_err(|error| unwrap_error(error, path)) {
             Ok(stored) => stored,
-            Err(RepoError::Io { doing: "read", source, .. }) if self.options.skip_unreadable => {
+            Err(RepoError::Io { doing: "read", source, .. }) if self.how.skip_unreadable => {
                 self.refuse(path, why_unreadable(&source));
                 return Ok(None);
             }
@@ -304,7 +378,7 @@ impl Upload<'_> {
         let after = stamp_of(&file, path)?;
         let bytes = |stamp: &Stamp| (stamp.size_bytes, stamp.modified);
         if bytes(&before) != bytes(&after) || stored.size_bytes != after.size_bytes {
-            if self.options.skip_unreadable {
+            if self.how.skip_unreadable {
                 self.refuse(path, "changed while it was read".to_owned());
                 return Ok(None);
             }
@@ -318,25 +392,20 @@ impl Upload<'_> {
 
     /// Stores content that is in memory.
     fn keep(&self, bytes: &[u8]) -> Result<Stored> {
-        if self.options.dry_run {
-            return self.count(digest_of(bytes), bytes.len() as u64);
+        if self.how.dry_run {
+            return Ok(Stored { digest: digest_of(bytes), size_bytes: bytes.len() as u64, new_bytes: 0 });
         }
-        self.store.put_bytes(bytes)
+        put_bytes_into(self.to, bytes)
     }
 
-    /// Stores everything that `source` yields.
-    fn keep_all(&self, mut source: impl Read) -> std::io::Result<Stored> {
-        if !self.options.dry_run {
-            return self.store.put_content(source);
+    /// Stores everything that `source` yields, as the file of this number.
+    fn keep_all(&self, mut source: impl Read, at: usize) -> std::io::Result<Stored> {
+        if !self.how.dry_run {
+            return put_into(self.to, Some(&self.gathered.path(at)), source);
         }
         let mut hasher = Hasher::default();
         let size_bytes = std::io::copy(&mut source, &mut HashOnly(&mut hasher))?;
-        self.count(hasher.finish(), size_bytes).map_err(std::io::Error::other)
-    }
-
-    fn count(&self, digest: specs::Digest, size_bytes: u64) -> Result<Stored> {
-        let new_bytes = if self.store.has_content(&digest)? { 0 } else { size_bytes };
-        Ok(Stored { digest, size_bytes, new_bytes })
+        Ok(Stored { digest: hasher.finish(), size_bytes, new_bytes: 0 })
     }
 }
 

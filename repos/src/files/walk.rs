@@ -26,7 +26,8 @@ const BATCH: usize = 512;
 /// Everything that is wrong with the sources.
 #[derive(Debug, Default)]
 pub(super) struct Refused {
-    pub(super) illegal: Vec<PathError>,
+    /// Files whose path no commit may contain: where they are, and the error.
+    pub(super) illegal: Vec<(PathBuf, PathError)>,
     pub(super) bad: Vec<(PathBuf, String)>,
     /// Invalid lines in pattern files: the file, and what is wrong. They do not stop the put.
     pub(super) wrong_patterns: Vec<(PathBuf, String)>,
@@ -320,7 +321,8 @@ impl Walker<'_> {
             return true;
         }
         let path = new_path(&[self.walk.target, &open.relative, name].concat());
-        path.map_err(|error| found.refused.illegal.push(error)).is_ok()
+        let file = || self.path(&[&open.relative, name].concat());
+        path.map_err(|error| found.refused.illegal.push((file(), error))).is_ok()
     }
 
     fn path(&self, relative: &[u8]) -> PathBuf {

@@ -9,6 +9,7 @@
 //! checked as this process opened it: an owner checks its store as any other process does. [`repair`] takes the store's lock.
 //! Not here: whether a claim is true, such as what a file was made from (`proof`, in `answers`); computing an output again (`engine`).
 
+use crate::access::Right;
 use crate::store::{Result, Store};
 
 mod journal;
@@ -29,6 +30,7 @@ const LOOKS_AGAIN: u32 = 3;
 ///
 /// A store that is too damaged to open normally can be checked if it was opened with [`crate::OpenOptions::open_damaged`].
 pub fn check(store: &Store, progress: Progress<'_>) -> Result<Report> {
+    store.ensure_may(Right::Check)?;
     let mut before = store.outline().ok();
     let mut findings = check_once(store, progress)?;
     for _ in 0..LOOKS_AGAIN {
@@ -86,6 +88,7 @@ fn check_once(store: &Store, progress: Progress<'_>) -> Result<Findings> {
 
 /// Checks only that everything named exists, without reading all packs.
 pub fn check_reach(store: &Store, progress: Progress<'_>) -> Result<Report> {
+    store.ensure_may(Right::Check)?;
     store.know_all()?;
     let mut findings = Findings::default();
     reach::check(store, progress, &mut findings)?;

@@ -15,7 +15,7 @@ use crate::documents::{Commit, Recipe, ResultDocument, Transform, VersionDocumen
 use crate::index::rows::CommitRow;
 use crate::journal::{Entry, Position};
 use crate::objects::manifest::Manifest;
-use crate::store::{Result, Store};
+use crate::store::{Result, Store, Watch};
 use crate::tree::{FileEntry, Map, MapValue, Step};
 
 /// Called with each entry of a map.
@@ -68,6 +68,8 @@ pub struct Kept {
     repos: Vec<RepoName>,
     /// The journal position up to which this is valid.
     position: Position,
+    /// What clients send meanwhile; `None` if none ever did.
+    received: Option<Watch>,
 }
 
 /// Distinguishes the numbers that mean "the chunks of this file were visited".
@@ -100,7 +102,15 @@ impl Marks for Kept {
             }
         }
         self.position = read.end;
+        self.catch_up_received()?;
         self.mark_results_of_open_jobs()
+    }
+
+    fn last_look(&mut self) {
+        let fresh = self.received.as_mut().map(Watch::take).unwrap_or_default();
+        for digest in &fresh {
+            self.live.insert(content(digest));
+        }
     }
 }
 
@@ -112,7 +122,8 @@ pub fn mark(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Kept> 
     store.refresh()?;
     let (live, gone) = (DigestSet::default(), HashMap::new());
     // The position first: everything recorded later is examined again.
-    let mut kept = Kept { store: store.clone(), live, gone, repos: Vec::new(), position: store.position() };
+    let (position, received) = (store.position(), store.watch_received()?);
+    let mut kept = Kept { store: store.clone(), live, gone, repos: Vec::new(), position, received };
     kept.mark_documents()?;
     let mut commits: Vec<(CommitId, CommitRow, Level, Reason)> = Vec::new();
     store.visit_commits(|id, row| {
@@ -135,6 +146,7 @@ pub fn mark(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Kept> 
         kept.mark_commit(id, For { level, gone })?;
     }
     kept.mark_results_by_age(false)?;
+    kept.mark_all_received()?;
     Ok(kept)
 }
 
@@ -361,6 +373,37 @@ impl Kept {
 
     fn mark_files(&mut self, tree: Digest, all: For) -> Result<()> {
         self.walk(tree, all, &mut |kept, _, file: &FileEntry| kept.mark_file(file, all))
+    }
+
+    /// Marks what clients have sent within `gc_grace` and not committed: they are about to name it.
+    fn mark_all_received(&mut self) -> Result<()> {
+        let Some(received) = self.received.take() else { return Ok(()) };
+        received.visit(self.store.received_since()?, &mut |digest| self.mark_received(digest))?;
+        self.received = Some(received);
+        Ok(())
+    }
+
+    /// Marks what clients have sent since the last look.
+    fn catch_up_received(&mut self) -> Result<()> {
+        let Some(received) = &mut self.received else {
+            // The first client ever may have come meanwhile.
+            self.received = self.store.watch_received()?;
+            return self.mark_all_received();
+        };
+        let fresh = received.take();
+        fresh.iter().try_for_each(|digest| self.mark_received(digest))
+    }
+
+    /// Marks content, of which it is not known whether it is one chunk or several, or there at all.
+    fn mark_received(&mut self, digest: &Digest) -> Result<()> {
+        self.live.insert(content(digest));
+        if self.live.insert(number(CHUNKS_OF, digest)) {
+            let file = FileEntry { digest: *digest, size: 0, executable: false };
+            for (chunk, _) in chunks(&self.store, &file)? {
+                self.live.insert(content(&chunk));
+            }
+        }
+        Ok(())
     }
 
     fn mark_file(&mut self, file: &FileEntry, all: For) -> Result<()> {

@@ -11,6 +11,7 @@
 //! | outputs and logs of results that no commit names | until `gc_grace` after they ended; the documents stay |
 //! | signatures and certificates of commits | always |
 //! | versions of pipelines, with their code; job documents; messages of tags | always |
+//! | content that clients of a server have sent | until they commit it, or `gc_grace` after they sent it |
 //! | everything else: aborted puts, dry runs, duplicates | never |
 //!
 //! The journal records which commits gave up their files (`commit_prune`, `commit_delete`), including expired ones: so every reader can
@@ -25,6 +26,7 @@
 
 use specs::CommitId;
 
+use crate::access::Right;
 use crate::base::progress::Progress;
 use crate::journal::Entry;
 use crate::store::{Change, Result, Store, Swept};
@@ -60,6 +62,7 @@ pub struct Collected {
 /// Stopping at any point leaves an intact store; the next call continues. `InUse` if another process takes ownership of the store
 /// meanwhile: ask that process instead.
 pub fn collect(store: &Store, by: &str, dry_run: bool, progress: Progress<'_>) -> Result<Collected> {
+    store.ensure_may(Right::Collect)?;
     let plan = loop {
         store.refresh()?;
         let plan = Plan::of_settings(store)?;
@@ -80,6 +83,8 @@ pub fn collect(store: &Store, by: &str, dry_run: bool, progress: Progress<'_>) -
 
 /// What a collection would free in addition if the commits of `plan` had given up their files.
 pub fn account_of(store: &Store, plan: &Plan, progress: Progress<'_>) -> Result<Account> {
+    // What is freed depends on everything; the account has numbers and the plan's commits.
+    let store = &store.whole();
     let kept = mark(store, plan, progress)?;
     account::account(store, &kept, &store.plan_sweep(&kept)?, plan, false)
 }

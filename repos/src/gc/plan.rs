@@ -70,7 +70,9 @@ impl Plan {
         branch: Option<&BranchName>,
         selection: Selection,
     ) -> Result<Self> {
-        let mut plan = Self { commits: BTreeMap::new(), reach: Reach::of(store, store.clock().now())? };
+        // Jobs that are not visible may need a commit too.
+        let whole = store.whole();
+        let mut plan = Self { commits: BTreeMap::new(), reach: Reach::of(&whole, store.clock().now())? };
         let (mut pruned, mut kept) = (BTreeSet::new(), HashSet::new());
         for (name, row) in store.branches(repo)? {
             let is_meant = branch.is_none_or(|branch| *branch == name);
@@ -93,7 +95,7 @@ impl Plan {
                 next = commit.parents.first().copied();
             }
         }
-        let needed: HashSet<CommitId> = inputs_of_open_jobs(store)?.into_iter().collect();
+        let needed: HashSet<CommitId> = inputs_of_open_jobs(&whole)?.into_iter().collect();
         for id in pruned {
             let stays = kept.contains(&id) || needed.contains(&id) || plan.reach.pointed_to.contains(&id);
             if !stays && store.is_pruned(&id)?.is_none() {

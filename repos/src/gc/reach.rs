@@ -113,6 +113,10 @@ pub(super) fn inputs_of_open_jobs(store: &Store) -> Result<Vec<CommitId>> {
 
 /// What names a commit, apart from the branch `but`: other branches, tags, dependent commits, open jobs; as text.
 pub fn named_by(store: &Store, commit: &CommitId, but: &str) -> Result<Vec<String>> {
+    if store.is_limited() {
+        let named_by = named_by(&store.whole(), commit, but)?;
+        return named_by.iter().map(|what| store.without_hidden(what)).collect();
+    }
     let reach = Reach::of_pointers(store)?;
     let mut named_by: Vec<String> =
         reach.into_iter().filter(|(holder, at)| at == commit && holder != but).map(|(holder, _)| holder).collect();

@@ -57,6 +57,9 @@ pub fn held(
     what: &What,
     visit: &mut dyn FnMut(Held) -> Result<()>,
 ) -> Result<()> {
+    if !store.sees(repo) {
+        return Ok(());
+    }
     let mut search = Search { store, repo, what, links: Some(Links::new(store.index())) };
     let (tips, mut paths) = search.ends(tips)?;
     match what {

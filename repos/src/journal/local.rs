@@ -195,6 +195,23 @@ impl Journal {
         Ok((values, end))
     }
 
+    /// The position after the first `number` records, or at the end of the file.
+    pub(crate) fn position_after(&self, number: u64) -> Result<Position, RepoError> {
+        let file = File::open(&self.path).doing("open", &self.path)?;
+        let mut lines = BufReader::with_capacity(1 << 20, file);
+        let (mut position, mut line) = (Position::default(), Vec::new());
+        while position.records < number {
+            line.clear();
+            let length = lines.read_until(b'\n', &mut line).doing("read", &self.path)?;
+            if line.pop() != Some(b'\n') {
+                break;
+            }
+            let last = line_digest(&line);
+            position = Position { bytes: position.bytes + length as u64, records: position.records + 1, last };
+        }
+        Ok(position)
+    }
+
     /// The digest of a record, counted from 1; `None` if it does not exist. Searches backwards from the end of the file.
     pub(crate) fn digest_at(&self, number: u64, end: &Position) -> Result<Option<Digest>, RepoError> {
         let Some(back) = end.records.checked_sub(number).filter(|_| number > 0) else { return Ok(None) };

@@ -12,6 +12,7 @@
 //! An invalid text in a store is an error for every reader, never the default; `Store::set_setting` refuses to write one.
 //!
 //! - `value`: which texts are valid for which type
+//! - `mail`: addresses of people and of a mail server
 //!
 //! Not here: where settings are stored (`store`).
 
@@ -19,14 +20,16 @@ use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::ops::Deref;
 
-use specs::{BranchName, Duration, Network};
+use specs::{BranchName, Duration, Network, SecretName};
 
 use crate::base::error::RepoError;
 use crate::documents::ExecutorKind;
 
+mod mail;
 mod value;
 
-pub use value::{HostPaths, ImageName, MissedTicks, Value};
+pub use mail::{MailAddress, MailServer, NoMailAddress};
+pub use value::{HostPaths, ImageName, MissedTicks, ServerUrl, Value};
 
 /// A setting regardless of its value's type: a row of the table.
 #[derive(Debug)]
@@ -136,6 +139,7 @@ macro_rules! table {
 const FROM_NEXT_APPLY: &str = "for a pipeline at its next pv pipeline apply";
 const FROM_NEXT_JOB: &str = "for jobs that start after the change";
 const FROM_NEXT_GC: &str = "at the next pv gc";
+const FROM_NEXT_MAIL: &str = "for the next mail that is sent";
 
 table! {
     DEFAULT_BRANCH: BranchName, "default_branch", default "main",
@@ -167,6 +171,18 @@ table! {
         "a number of bytes",
         "how much of a try's log to keep: its beginning and its end",
         FROM_NEXT_JOB;
+    MAIL_FROM: Option<MailAddress>, "mail_from", default "",
+        "an address, such as `pv@example.org`",
+        "the address that mail of notifications comes from",
+        FROM_NEXT_MAIL;
+    MAIL_PASSWORD: Option<SecretName>, "mail_password", default "",
+        "the name of a secret with a key `password`",
+        "the secret with the password for the mail server",
+        FROM_NEXT_MAIL;
+    MAIL_SERVER: Option<MailServer>, "mail_server", default "",
+        "`smtps://[USER@]HOST[:PORT]` (TLS) or `smtp://[USER@]HOST[:PORT]` (STARTTLS); without a password",
+        "the server that mail of notifications is given to",
+        FROM_NEXT_MAIL;
     MIN_FREE: u64, "min_free", default "2147483648",
         "a number of bytes",
         "free disk space below which jobs wait",
@@ -195,6 +211,10 @@ table! {
         "a time, such as `365d`; when unset, forever",
         "how long to keep files and logs of old commits; ids, lineage and jobs are kept forever",
         FROM_NEXT_GC;
+    SERVER_URL: Option<ServerUrl>, "server_url", default "",
+        "a URL such as `https://pv.example.com`",
+        "where people reach the server of this store, for links in notifications",
+        "for notifications that are sent after the change";
 }
 
 #[cfg(test)]

@@ -26,7 +26,9 @@ fn every_default_is_a_value_of_its_type() {
     assert_eq!((default(&LOG_MAX), default(&MIN_FREE)), (16 << 20, 2 << 30));
     assert_eq!((default(&OUTPUT_BYTES_MAX).get(), default(&OUTPUT_FILES_MAX).get()), (1 << 40, 1_000_000));
     assert_eq!((default(&JOBS), default(&RETENTION), default(&DEFAULT_IMAGE)), (None, None, None));
+    assert_eq!((default(&MAIL_FROM), default(&MAIL_PASSWORD), default(&MAIL_SERVER)), (None, None, None));
     assert_eq!((default(&EXECUTOR), default(&NETWORK)), (None, Network::Default));
+    assert_eq!(default(&SERVER_URL), None);
     assert_eq!((default(&FAIL_FAST), default(&MISSED_TICKS)), (true, MissedTicks::One));
     assert_eq!((default(&PROCESS_PATHS), default(&DEFAULT_BRANCH)), (HostPaths::default(), BranchName::main()));
 }
@@ -41,6 +43,9 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
         ("gc_grace", &["14d", "0s"], &["soon", "14"]),
         ("jobs", &["1", "400"], &["0", "+1", "-1", "1.5"]),
         ("log_max", &["0", "1"], &["+1", "1 MiB", "99999999999999999999"]),
+        ("mail_from", &["pv@example.org", "root@localhost"], &["pv", "a b@c.org", "a@b.org\nX: y"]),
+        ("mail_password", &["mail"], &["a b", "../x"]),
+        ("mail_server", &["smtps://m.org", "smtp://u@m.org:25"], &["m.org", "smtps://u:secret@m.org", "http://m.org"]),
         ("min_free", &["0", "1"], &["2 GiB"]),
         ("missed_ticks", &["one", "all", "none"], &["some"]),
         ("network", &["default", "none"], &["host"]),
@@ -48,6 +53,11 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
         ("output_files_max", &["1"], &["0"]),
         ("process.paths", &["/a", "/a:/b c"], &["relative", "/a:", "/a\n"]),
         ("retention", &["365d"], &["never"]),
+        (
+            "server_url",
+            &["https://pv.example.com", "http://10.0.0.7:7070/pv/", "https://[::1]:7070"],
+            &["pv.example.com", "https://", "https:///x", "ftp://a", "https://a@b", "https://a?b", "https://a b"],
+        ),
     ];
     assert_eq!(values.map(|(name, ..)| name).as_slice(), ALL.iter().map(|one| one.name).collect::<Vec<_>>());
     for (name, good, bad) in values {
@@ -61,6 +71,8 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
             assert_eq!(error.hint().unwrap(), format!("allowed: {}", setting.what), "{name} {text:?}");
         }
     }
+    let url = SERVER_URL.read("https://pv.example.com/pv/").unwrap();
+    assert_eq!(url, Some(ServerUrl("https://pv.example.com/pv".to_owned())));
     let paths = PROCESS_PATHS.read("/a:/b").unwrap();
     assert_eq!(paths, HostPaths(vec!["/a".into(), "/b".into()]));
 }

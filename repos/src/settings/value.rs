@@ -3,8 +3,9 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use specs::{BranchName, Duration, Network};
+use specs::{BranchName, Duration, Network, SecretName};
 
+use super::{MailAddress, MailServer};
 use crate::documents::ExecutorKind;
 
 /// A type of setting values.
@@ -20,6 +21,10 @@ pub struct ImageName(pub String);
 /// Folders of this machine, each an absolute path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostPaths(pub Vec<PathBuf>);
+
+/// The URL of a server, without a `/` at its end: `http` or `https`, a host, and nothing that is secret or asks for something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerUrl(pub String);
 
 /// What to do about ticks that were missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +47,7 @@ macro_rules! optional {
         }
     )+ };
 }
-optional!(Duration, ImageName, NonZeroU64);
+optional!(Duration, ImageName, MailAddress, MailServer, NonZeroU64, SecretName, ServerUrl);
 
 impl Value for BranchName {
     fn read(text: &str) -> Option<Self> {
@@ -51,6 +56,12 @@ impl Value for BranchName {
 }
 
 impl Value for Duration {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl Value for SecretName {
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()
     }
@@ -79,6 +90,17 @@ impl Value for ImageName {
     fn read(text: &str) -> Option<Self> {
         let is_one = !text.is_empty() && !text.chars().any(|c| c.is_control() || c.is_whitespace());
         is_one.then(|| Self(text.to_owned()))
+    }
+}
+
+impl Value for ServerUrl {
+    fn read(text: &str) -> Option<Self> {
+        let host_and_path = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
+        let host = host_and_path.split('/').next().unwrap_or_default();
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/:[]".contains(&byte);
+        let is_one =
+            host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && host_and_path.bytes().all(is_plain);
+        is_one.then(|| Self(text.trim_end_matches('/').to_owned()))
     }
 }
 

@@ -3,6 +3,7 @@
 use specs::{CommitId, Digest};
 
 use super::{Result, Store};
+use crate::access::Right;
 use crate::base::error::RepoError;
 use crate::index::keys;
 use crate::index::log::KeySpan;
@@ -83,6 +84,8 @@ impl Store {
 
     /// Proves that the record that introduced a commit is among the first `size` records. Reads the journal up to that record.
     pub fn included(&self, commit: &CommitId, size: u64) -> Result<Included> {
+        // A record also has what others changed at the same time.
+        self.ensure_may(Right::Check)?;
         let name = commit.to_string();
         let (mut number, mut found) = (0_u64, None);
         self.journal().visit_bytes(|json| {
@@ -105,8 +108,9 @@ impl Store {
         self.journal().visit_bytes(|json| {
             number += 1;
             if number > size
-                && let Ok(record) = serde_json::from_slice::<Record>(json)
+                && let Ok(mut record) = serde_json::from_slice::<Record>(json)
             {
+                record.entries.retain_mut(|entry| self.is_seen_entry(entry));
                 record.entries.iter().for_each(&mut visit);
             }
         })

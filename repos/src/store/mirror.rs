@@ -12,6 +12,7 @@ use super::open::FOLDER;
 use super::options::OpenOptions;
 use super::shared::{is_marked, mark};
 use super::{Result, Store};
+use crate::access::Right;
 use crate::base::error::{IoContext, RepoError};
 use crate::base::progress::Progress;
 use crate::journal::{Journal, Position, SharedJournal};
@@ -62,6 +63,7 @@ impl Store {
     ///
     /// `Conflict` if the place contains another store, or a diverged history of this one.
     pub fn mirror(&self, url: &str, access: &Access, prune: bool, progress: Progress<'_>) -> Result<Mirrored> {
+        self.ensure_may(Right::Mirror)?;
         let place = Place::open(url, access)?;
         if self.objects_url()?.as_deref() == Some(place.url()) {
             let what = format!("`{}` is the location of this store", place.url());

@@ -12,6 +12,8 @@
 //! .pv/lock       locked while a process changes journal or index; names the holder
 //! .pv/removal.lock  locked while a process removes packs
 //! .pv/reserve    space for collecting garbage on a full disk
+//! .pv/received/  what clients of a server have sent and not committed yet; can be recreated by sending it again
+//! .pv/requests/  what a server keeps of requests: answers, uploads that are not done, sessions of browsers; may be lost
 //! .pv/socket     exists while an engine serves the store
 //! ```
 //! Readers take no lock. A writer reads, hashes and writes packs without it and takes it for the last step, [`Store::publish`]. An *owner*
@@ -26,16 +28,22 @@
 //! - `parts`: finds objects in packs that another process is still writing
 //! - `noted`: saves the journal's position, so that a truncated journal is noticed
 //! - `content`: chunks files and reassembles them
+//! - `received`: takes objects that clients send, with `ledger`, which remembers who sent what
+//! - `shelf`: what a server keeps of requests
 //! - `publish`: the last step of every change; `recheck`: checks again that everything it names exists
+//! - `turns`: who commits to a branch next
+//! - `meter`: what this process has written, for those who watch it
 //! - `fold`: merges small packs; `sweep`: removes garbage as planned by `sweep_plan`; `reserve`: keeps disk space for that
 //! - `histories`: when the history index is updated, and by which process
 //! - `held`: which packs must not be removed yet, because their content is still to be named
 //! - `names`: repositories, branches, tags, runs, jobs, pipelines, as the index knows them
 //! - `pruned`: which content of commits was given up
 //! - `settings`: the settings of this store
+//! - `seen`: what a limited handle sees; `needs`: what each entry of a change needs; `permit`: whether a handle has that
 //! - `mirror`: copies packs and journal elsewhere, and makes stores from such copies
 //! - `shared`: stores whose packs and journal are in an object store
 //! - `resolve`: turns references into commits
+//! - `records`: the journal as a list of numbered records, for those who follow it
 //! - `heads`: states of the journal as Merkle roots, with signatures and proofs
 //! - `signing`: signs commits as they are published, and reports their signatures
 //! - `results`: which results of executions count
@@ -50,6 +58,7 @@ use bytes::Bytes;
 use jiff::tz::TimeZone;
 use specs::Digest;
 
+use crate::access::Access;
 use crate::base::faults::Faults;
 use crate::base::pack_name::PackName;
 use crate::base::time::Clock;
@@ -67,33 +76,42 @@ mod fold;
 mod heads;
 mod held;
 mod histories;
+mod ledger;
 mod lock;
+mod meter;
 mod mirror;
 mod moves;
 mod names;
+mod needs;
 mod noted;
 mod objects;
 mod open;
 mod options;
 mod parts;
+mod permit;
 mod pruned;
 mod publish;
+mod received;
 mod recheck;
+mod records;
 mod reserve;
 mod resolve;
 mod results;
+mod seen;
 mod settings;
 mod shared;
+mod shelf;
 mod short_ids;
 mod signing;
 mod sweep;
 mod sweep_plan;
+mod turns;
 mod vouching;
 mod witness;
 
 pub use crate::base::error::Result;
 pub use crate::base::progress::Progress;
-pub use content::{FileReader, Stored};
+pub use content::{ContentSink, FileReader, MAX_CHUNK, Stored, chunk_lengths, put_bytes_into, put_into};
 pub use examine::Examiner;
 pub use heads::Included;
 pub use held::Operation;
@@ -102,13 +120,17 @@ pub use moves::{BranchChange, BranchMove, MovedBy};
 pub use options::OpenOptions;
 pub use parts::Outline;
 pub use publish::{Change, Publisher};
+pub use received::{MOST_ASKED, MOST_CHUNKS, MOST_LIKE, Sender};
 pub use resolve::Resolved;
+pub use shelf::Shelf;
 pub use signing::{Signed, Vouched};
 pub use sweep::{Marks, Swept};
 pub use sweep_plan::SweepPlan;
+pub use turns::Turn;
 pub use vouching::KeyStanding;
 pub use witness::CutBack;
 
+pub(crate) use ledger::Watch;
 pub(crate) use lock::Lock;
 pub(crate) use objects::{ObjectLocation, is_gone, rows_about};
 pub(crate) use open::write_format;
@@ -119,6 +141,8 @@ pub struct Store {
     inner: Arc<Inner>,
     /// The zone for times given without one.
     zone: TimeZone,
+    /// Who uses this handle; `None` for no limit.
+    access: Option<Arc<Access>>,
 }
 
 struct Inner {
@@ -156,6 +180,7 @@ struct Inner {
     following: Mutex<()>,
     /// Number of objects written by this process, counting finished packs only.
     written: AtomicU64,
+    meter: meter::Meter,
     notify: options::Notify,
     faults: Faults,
     key_file: KeyFile,
@@ -165,6 +190,11 @@ struct Inner {
     told_of_key: AtomicBool,
     /// Cached knowledge of the commits that name results.
     naming: results::Naming,
+    /// Opened when it is first needed.
+    ledger: Mutex<Option<Arc<ledger::Ledger>>>,
+    turns: turns::Turns,
+    /// Opened when it is first needed.
+    shelf: Mutex<Option<Arc<shelf::Shelf>>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -216,7 +246,7 @@ impl Store {
     /// The same store for a user in this time zone; the default is UTC.
     #[must_use]
     pub fn in_zone(&self, zone: TimeZone) -> Self {
-        Self { inner: self.inner.clone(), zone }
+        Self { zone, ..self.clone() }
     }
 
     pub(crate) fn zone(&self) -> &TimeZone {
@@ -226,6 +256,11 @@ impl Store {
     /// The clock of this store.
     pub fn clock(&self) -> &dyn Clock {
         &*self.inner.clock
+    }
+
+    /// The clock, for those who outlive this handle.
+    pub fn clock_handle(&self) -> Arc<dyn Clock> {
+        self.inner.clock.clone()
     }
 
     pub(crate) fn index(&self) -> Arc<Index> {

@@ -5,6 +5,7 @@
 
 use specs::{AsOf, BranchName, CommitId, PipelineName, RepoName, RunId};
 
+use super::seen::seen_cause;
 use super::{Result, Store};
 use crate::base::error::RepoError;
 use crate::base::time::Timestamp;
@@ -67,6 +68,9 @@ impl Store {
         let mut moves = Vec::new();
         let mut there: Option<Option<CommitId>> = None;
         let named = format!("\"repo\":\"{repo}\"");
+        if !self.sees(repo) {
+            return Ok(moves);
+        }
         self.journal().visit_where(
             |line| line.contains(&named),
             |record| {
@@ -78,7 +82,7 @@ impl Store {
                         (Some(to), Some(from)) => BranchChange::Moved { from, to },
                     };
                     there = change.to();
-                    moves.push(BranchMove { change, ..moved });
+                    moves.push(BranchMove { change, by: self.seen_mover(moved.by), at: moved.at });
                 }
                 Ok(())
             },
@@ -92,10 +96,21 @@ impl Store {
         let named = format!("\"pipeline\":\"{pipeline}\"");
         let kinds = ["\"kind\":\"pipeline_apply\"", "\"kind\":\"pipeline_try\""];
         let wants = |line: &str| line.contains(&named) && kinds.iter().any(|kind| line.contains(kind));
-        self.journal().visit_where(wants, |record| {
+        if !self.sees_pipeline(pipeline) {
+            return Ok(());
+        }
+        self.journal().visit_where(wants, |mut record| {
+            record.entries.retain_mut(|entry| self.is_seen_entry(entry));
             visit(&record);
             Ok(())
         })
+    }
+
+    fn seen_mover(&self, by: MovedBy) -> MovedBy {
+        match (by, self.limit()) {
+            (MovedBy::Run(run, cause), Some(access)) => MovedBy::Run(run, Box::new(seen_cause(*cause, access))),
+            (by, _) => by,
+        }
     }
 
     /// The commit that a branch had at a time, according to the journal.

@@ -105,14 +105,19 @@ impl Store {
 
     /// Writes an object, unless it already exists; true if it was new. Durable with the next published change.
     pub(crate) fn write(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
-        if self.contains(kind, &digest)? {
-            return Ok(false);
-        }
+        if self.contains(kind, &digest)? { Ok(false) } else { self.append(kind, digest, bytes) }
+    }
+
+    /// Writes an object, unless the open pack has it: another pack may have it too. True if it was written.
+    pub(super) fn append(&self, kind: Kind, digest: Digest, bytes: &[u8]) -> Result<bool> {
         // Compress before taking the lock, because that takes longer than appending. An object that gets into a finished pack meanwhile is
         // stored twice, which is harmless.
         let (new, mut writer) = codec::pack(bytes, |codec, stored| -> Result<_> {
             let mut writer = self.writer(kind.class());
             let new = writer.append_packed(self.packs(), kind, digest, bytes.len(), codec, stored)?;
+            if new {
+                self.inner.meter.wrote(stored.len());
+            }
             Ok((new, writer))
         })?;
         // Not inside `pack`: registering a pack unpacks its results, with the same scratch memory.
@@ -186,8 +191,29 @@ impl Store {
 
     /// Whether an object exists.
     pub fn contains(&self, kind: Kind, digest: &Digest) -> Result<bool> {
-        Ok(self.writer(kind.class()).raw_bytes(kind, digest).is_some()
-            || matches!(self.find_place(kind, digest)?, ObjectLocation::At(..)))
+        Ok(self.raw_bytes(kind, digest)?.is_some())
+    }
+
+    /// Whether an object is in the open pack.
+    pub(super) fn is_in_open_pack(&self, kind: Kind, digest: &Digest) -> bool {
+        self.writer(kind.class()).raw_bytes(kind, digest).is_some()
+    }
+
+    /// Digests of objects in the open pack that begin with these hex digits, in no order.
+    pub(super) fn in_open_pack_by_prefix(&self, kind: Kind, prefix: &str) -> Vec<Digest> {
+        self.writer(kind.class()).by_prefix(kind, prefix)
+    }
+
+    /// Length of an object in bytes; `None` if it does not exist.
+    pub(super) fn raw_bytes(&self, kind: Kind, digest: &Digest) -> Result<Option<u32>> {
+        let open = self.writer(kind.class()).raw_bytes(kind, digest);
+        if open.is_some() {
+            return Ok(open);
+        }
+        Ok(match self.find_place(kind, digest)? {
+            ObjectLocation::At(_, row) => Some(row.raw_bytes),
+            ObjectLocation::Gone | ObjectLocation::Nowhere => None,
+        })
     }
 
     /// The verified content of an object; `None` if it does not exist as this kind.
@@ -290,16 +316,19 @@ impl Store {
     /// Reads a document.
     pub fn document<D: Document>(&self, digest: &Digest) -> Result<D> {
         let bytes = self.object(D::KIND, digest)?;
-        serde_json::from_slice(&bytes).map_err(|error| RepoError::DamagedObject {
+        let document = serde_json::from_slice(&bytes).map_err(|error| RepoError::DamagedObject {
             kind: D::KIND,
             digest: *digest,
             why: error.to_string(),
-        })
+        })?;
+        self.seen_document(document)
     }
 
     /// The canonical bytes of a document, exactly as they were hashed.
     pub fn document_bytes(&self, kind: Kind, digest: &Digest) -> Result<Bytes> {
-        self.object(kind, digest)
+        let bytes = self.object(kind, digest)?;
+        self.ensure_bytes_seen(kind, &bytes)?;
+        Ok(bytes)
     }
 
     /// Stores a log and returns its digest.
@@ -347,6 +376,14 @@ impl Store {
             found.push((Digest::from_bytes(*digest), row.state, row.exit_code));
             Ok(std::ops::ControlFlow::Continue(()))
         })?;
+        if self.is_limited() {
+            // Of somebody else's execution of the same recipe nothing is known.
+            let mut seen = Vec::new();
+            for row in found {
+                seen.extend(self.sees_result(&row.0)?.then_some(row));
+            }
+            return Ok(seen);
+        }
         Ok(found)
     }
 
@@ -354,6 +391,12 @@ impl Store {
     pub fn sync(&self) -> Result<()> {
         self.writer(PackClass::Data).sync()?;
         self.writer(PackClass::Meta).sync()
+    }
+
+    /// Passes everything written to the operating system: it survives the death of this process.
+    pub(super) fn flush_content(&self) -> Result<()> {
+        self.writer(PackClass::Data).flush()?;
+        self.writer(PackClass::Meta).flush()
     }
 
     /// Finishes the open packs, so that other processes see what this one wrote.

@@ -10,6 +10,7 @@ use specs::BranchName;
 use super::options::OpenOptions;
 use super::shared;
 use super::{Inner, Lock, NodeWeight, Store};
+use crate::access::Right;
 use crate::base::error::{IoContext, RepoError, is_of_disk};
 use crate::base::kind::PackClass;
 use crate::index::apply::{apply, cannot_have_happened, meta};
@@ -149,14 +150,18 @@ impl OpenOptions {
             knows_all: false.into(),
             following: Mutex::default(),
             written: 0.into(),
+            meter: super::meter::Meter::default(),
             notify: self.notify.clone(),
             faults: self.faults.clone(),
             key_file: KeyFile::at(self.key.clone().unwrap_or_else(|| folder.join("key")), self.faults.clone()),
             key: Mutex::default(),
             told_of_key: false.into(),
             naming: super::results::Naming::default(),
+            ledger: Mutex::default(),
+            turns: super::turns::Turns::default(),
+            shelf: Mutex::default(),
         };
-        Ok(Store { inner: Arc::new(inner), zone: TimeZone::UTC })
+        Ok(Store { inner: Arc::new(inner), zone: TimeZone::UTC, access: None })
     }
 }
 
@@ -316,7 +321,7 @@ impl Store {
         index.when_damaged(move || {
             let fresh = Index::in_memory();
             if let Some(inner) = inner.upgrade() {
-                Self { inner, zone: TimeZone::UTC }.catch_up(&fresh, &mut Position::default())?;
+                Self { inner, zone: TimeZone::UTC, access: None }.catch_up(&fresh, &mut Position::default())?;
             }
             Ok(fresh)
         });
@@ -417,6 +422,7 @@ impl Store {
 
     /// Discards the index and rebuilds it from packs and journal. `InUse` if a process owns the store: the index is open there.
     pub fn rebuild_index(&self) -> Result<(), RepoError> {
+        self.ensure_may(Right::Collect)?;
         if self.is_owner() || self.has_owner() {
             return Err(self.in_use());
         }
@@ -471,6 +477,7 @@ impl Store {
 
     /// Becomes the owner: holds the lock and the index as long as this store lives. `InUse` if another process owns it and responds.
     pub fn own(&self) -> Result<(), RepoError> {
+        self.ensure_may(Right::Collect)?;
         let lock = self.take_lock_without_owner()?;
         self.save_left_by_others()?;
         let index = self.open_caught_up(&mut self.locked_position())?;

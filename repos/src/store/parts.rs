@@ -16,6 +16,7 @@ use crate::base::kind::{Kind, PackClass};
 use crate::objects::packs::UnfinishedPack;
 use crate::objects::packs::codec;
 use crate::objects::packs::format::{ENTRY_BYTES, HEADER_BYTES, Row};
+use crate::objects::packs::writer::digests_with;
 
 /// Maximum number of attempts while others write; without concurrent writes two are enough.
 const LOOKS: u32 = 20;
@@ -117,6 +118,15 @@ impl Store {
             self.parts().missed = Some(state);
         }
         Ok(Vec::new())
+    }
+
+    /// Like [`Self::find_beside_writers`], for the digests of objects that begin with these hex digits.
+    pub(super) fn objects_beside_writers(&self, kind: Kind, prefix: &str) -> Result<Vec<Digest>> {
+        let (_, found) = self.each_part(kind.class(), |part| {
+            let found = digests_with(part.rows.keys(), kind, prefix);
+            Ok((!found.is_empty()).then_some(found))
+        })?;
+        Ok(found.unwrap_or_default())
     }
 
     fn parts(&self) -> std::sync::MutexGuard<'_, Parts> {

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use specs::CommitId;
@@ -75,9 +75,21 @@ impl Store {
     /// Publishes a change: on return it is durable, or has not happened at all.
     ///
     /// `BranchMoved` and `GraphMoved` mean that another change came first: the caller reads the new state and retries. `Collected`: what
-    /// the change builds on was collected meanwhile; the caller writes it again.
+    /// the change builds on was collected meanwhile; the caller writes it again. `Refused`, or the error of a missing name: this handle may
+    /// not make the change.
     pub fn publish(&self, change: &Change) -> Result<()> {
+        if self.access().is_some() {
+            self.ensure_may_publish(change)?;
+            return self.whole().publish(change).map_err(|error| self.seen_error(error));
+        }
         stop_at("publish.begin");
+        let start = Instant::now();
+        self.publish_now(change)?;
+        self.inner.meter.published(start);
+        Ok(())
+    }
+
+    fn publish_now(&self, change: &Change) -> Result<()> {
         self.ensure_present(change)?;
         let change = &*self.signed(change)?;
         if self.is_owner() {
@@ -212,9 +224,13 @@ impl Store {
 
     /// Publishes a change for another process, whose packs are finished and held. For owners.
     pub fn publish_for_other(&self, change: &Change, relied: &[PackName]) -> Result<()> {
+        self.ensure_may_publish(change)?;
+        let start = Instant::now();
         self.catch_up(&self.index(), &mut self.locked_position())?;
         self.ensure_present(change)?;
-        self.publish_as_owner(change, relied)
+        self.publish_as_owner(change, relied)?;
+        self.inner.meter.published(start);
+        Ok(())
     }
 
     /// Records a change, unless what it builds on is gone.
@@ -282,6 +298,10 @@ impl Store {
         let index = self.index();
         // Read first: so a value from newer rows under this number is never taken for that of a later number.
         let number = self.graph()?;
+        if self.is_limited() {
+            // Others would see what this handle does not, or the reverse.
+            return make(number).map(Arc::new);
+        }
         index.derived.get(number, || make(number))
     }
 

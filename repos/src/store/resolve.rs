@@ -170,10 +170,15 @@ impl Store {
 
     /// The commit of a repository that a run made or, failing that, used.
     pub fn commit_of_run(&self, repo: &RepoName, branch: Option<&BranchName>, run: &RunRow) -> Result<CommitId> {
-        let jobs = self.jobs_of_run(run.order)?;
-        let mut candidates = self.made_by_run(repo, run, &jobs)?;
-        if candidates.is_empty() {
-            candidates = self.used_by_run(repo, run, &jobs)?;
+        // What lies between may be hidden: only commits of this repository are returned.
+        let (whole, is_seen) = (self.whole(), self.sees(repo));
+        let jobs = whole.jobs_of_run(run.order)?;
+        let mut candidates = BTreeMap::new();
+        if let Some(run) = whole.run_at(run.order)?.filter(|_| is_seen) {
+            candidates = whole.made_by_run(repo, &run, &jobs)?;
+            if candidates.is_empty() {
+                candidates = whole.used_by_run(repo, &run, &jobs)?;
+            }
         }
         candidates.retain(|made_on, _| branch.is_none_or(|branch| branch == made_on));
         let reference = || format!("`{repo}@{}`", run.run.short(12));
@@ -224,7 +229,7 @@ impl Store {
     }
 
     fn why_no_commit(&self, repo: &RepoName, jobs: &[JobRow]) -> Result<String> {
-        let Some(job) = jobs.iter().find(|job| job.pipeline.output_repo() == *repo) else {
+        let Some(job) = jobs.iter().find(|job| job.pipeline.output_repo() == *repo && self.sees(repo)) else {
             return Ok("the run neither made nor used a commit of it".to_owned());
         };
         let state = match job.sealed {
@@ -236,6 +241,7 @@ impl Store {
         };
         let reason =
             job.document.map(|digest| self.document::<JobDocument>(&digest)).transpose()?.and_then(|job| job.reason);
+        let reason = reason.map(|reason| self.without_hidden(&reason)).transpose()?;
         Ok(format!("job `{}` {state}{}", job.pipeline, reason.map_or_else(String::new, |reason| format!(": {reason}"))))
     }
 }

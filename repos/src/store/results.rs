@@ -76,7 +76,9 @@ impl Store {
             digest: *digest,
             why: error.to_string(),
         })?;
-        Ok((self.has_own_code(&bytes, &result) || self.is_named(digest, &result)?).then_some(result))
+        // What vouches for it may be hidden.
+        let counts = self.has_own_code(&bytes, &result) || self.whole().is_named(digest, &result)?;
+        counts.then(|| self.seen_document(result)).transpose()
     }
 
     fn has_own_code(&self, bytes: &Bytes, result: &ResultDocument) -> bool {

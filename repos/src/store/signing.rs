@@ -15,6 +15,7 @@ use rocksdb::Direction;
 use specs::{CommitId, Digest};
 
 use super::{Change, Result, Store};
+use crate::access::Right;
 use crate::base::error::RepoError;
 use crate::base::kind::Kind;
 use crate::documents::{Certificate, SignatureDocument};
@@ -160,6 +161,7 @@ impl Store {
 
     /// Replaces this store's key with a new one, for which the old key vouches; returns the old one's fingerprint and the new key.
     pub fn replace_key(&self) -> Result<(Digest, PublicKey)> {
+        self.ensure_may(Right::Keys)?;
         let old = self.own_key()?;
         let previous = old.public().fingerprint();
         if self.signing_key(&previous)?.is_none() {
@@ -185,6 +187,7 @@ impl Store {
     ///
     /// `Conflict` if the key of this place does not count itself.
     pub fn trust_key(&self, fingerprint: &Digest) -> Result<()> {
+        self.ensure_may(Right::Keys)?;
         let own = self.own_key()?;
         let standing = self.signing_key(&own.public().fingerprint())?;
         if !standing.is_some_and(|row| row.vouched) {

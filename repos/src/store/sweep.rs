@@ -19,6 +19,7 @@ use super::objects::ObjectLocation;
 use super::objects::rows_about;
 use super::sweep_plan::{Victim, is_marked};
 use super::{Change, Lock, Result, Store};
+use crate::access::Right;
 use crate::base::error::RepoError;
 use crate::base::kind::{Kind, PackClass};
 use crate::base::pack_name::PackName;
@@ -87,12 +88,17 @@ pub trait Marks {
     fn is_live(&self, kind: Kind, digest: &Digest) -> bool;
     /// Adds what became live since this was made or last caught up. The store's lock is held, so nothing changes meanwhile.
     fn catch_up(&mut self, store: &Store) -> Result<()>;
+
+    /// Makes live what clients have sent since: the last look, after which nothing is recorded or noted until garbage is gone. It must not
+    /// ask the store.
+    fn last_look(&mut self) {}
 }
 
 impl Store {
     /// Removes what `marks` does not call live, as far as that is worthwhile, and returns what was removed. `InUse` if an owner appears
     /// meanwhile, which can continue; what is removed by then is not reported.
     pub fn sweep(&self, marks: &mut dyn Marks, progress: Progress<'_>) -> Result<Swept> {
+        self.ensure_may(Right::Collect)?;
         let _removing = self.take_removal_lock()?;
         self.know_all()?;
         self.free_reserve();
@@ -246,6 +252,7 @@ impl Store {
             marks.catch_up(self)?;
             let position = self.locked_position();
             if *position == known {
+                marks.last_look();
                 return Ok(position);
             }
         }

@@ -64,7 +64,11 @@ impl Store {
         let index = self.index();
         let mut found = known_doubts(&index)?;
         found.extend(self.unchecked(&index, &self.position())?);
-        still_in_doubt(&index, found)
+        let mut doubts = still_in_doubt(&index, found)?;
+        for doubt in &mut doubts {
+            doubt.does = self.without_hidden(&doubt.does)?;
+        }
+        Ok(doubts)
     }
 
     /// Number of records before the first signed one; `None` if none is signed.

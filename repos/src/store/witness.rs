@@ -61,6 +61,13 @@ struct Witness {
 impl Store {
     /// Whether the journal lacks records that the newest signed commit knew.
     pub fn cut_back(&self) -> Result<Option<CutBack>> {
+        if self.is_limited() {
+            // Of a commit that is not visible, zeros take the place of the id.
+            let Some(cut) = self.whole().cut_back()? else { return Ok(None) };
+            let commit =
+                if self.sees_commit(&cut.commit)? { cut.commit } else { CommitId::new(Digest::from_bytes([0; 32])) };
+            return Ok(Some(CutBack { commit, ..cut }));
+        }
         let position = self.position();
         let Some(Witness { records: had, last, commit }) = self.newest_signed_witness()? else { return Ok(None) };
         let has = position.records;
@@ -105,6 +112,11 @@ impl Store {
     /// Signed commits made at the current end of the journal that no record names, except those being published: their writer stopped
     /// before the record, or the record was removed.
     pub fn unnamed_at_end(&self) -> Result<Vec<CommitId>> {
+        if self.is_limited() {
+            let mut found = self.whole().unnamed_at_end()?;
+            found.retain(|commit| self.sees_commit(commit).unwrap_or(false));
+            return Ok(found);
+        }
         let position = self.position();
         let mut found = Vec::new();
         for Witness { commit, .. } in self.witnesses(position.records, usize::MAX)? {

@@ -76,9 +76,23 @@ impl Tree {
     where
         S: NodeStore + ?Sized,
     {
+        self.list_directory_from(store, directory, "")
+    }
+
+    /// Like [`Self::list_directory`], without reading most children before `name`: those that come are a part of them, and all after it.
+    pub fn list_directory_from<'s, S>(
+        self,
+        store: &'s S,
+        directory: &FilePath,
+        name: &str,
+    ) -> Result<Listing<'s, S>, S::Error>
+    where
+        S: NodeStore + ?Sized,
+    {
         let mut entries = self.cursor(store)?;
         let prefix = directory.as_prefix().into_bytes();
-        entries.seek(&prefix)?;
+        // A child with a later name has later keys.
+        entries.seek(&[prefix.as_slice(), name.as_bytes()].concat())?;
         let probe = self.cursor(store)?;
         Ok(Listing {
             tree: self,

@@ -224,6 +224,22 @@ pub fn files_in(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
+/// All files of a folder, with what is text in them.
+pub fn files_in_lossy(folder: &Path) -> Vec<(String, String)> {
+    let (mut found, mut open) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                open.push(entry.path());
+            } else {
+                let bytes = std::fs::read(entry.path()).unwrap();
+                found.push((entry.path().display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+            }
+        }
+    }
+    found
+}
+
 /// Like [`edits`] for files that are set, for a store that may fail.
 pub fn edits_of(store: &Store, files: &[(&str, &str)]) -> Result<Edits, RepoError> {
     let mut edits = Edits::default();

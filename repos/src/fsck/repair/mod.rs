@@ -15,6 +15,7 @@ use specs::Digest;
 
 use super::mirror::Mirror;
 use super::{Progress, Report, Subject, check_reach};
+use crate::access::Right;
 use crate::base::durable::sync_folder;
 use crate::base::error::{IoContext, RepoError};
 use crate::base::kind::Kind;
@@ -58,6 +59,7 @@ impl Repair {
         open: impl Fn() -> Result<Store>,
         progress: Progress<'_>,
     ) -> Result<Self> {
+        store.ensure_may(Right::Collect)?;
         let lock = try_lock(&store)?;
         let mut done = Vec::new();
         let has = |subject| report.problems.iter().any(|problem| problem.subject == subject);

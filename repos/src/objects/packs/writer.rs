@@ -161,6 +161,11 @@ impl PackWriter {
         self.row(kind, digest).map(|row| row.raw_bytes)
     }
 
+    /// Digests of objects in the open pack that begin with these hex digits, in no order.
+    pub fn by_prefix(&self, kind: Kind, prefix: &str) -> Vec<Digest> {
+        digests_with(self.open.iter().flat_map(|open| open.by_name.keys()), kind, prefix)
+    }
+
     /// Writes everything appended to the operating system: it survives the death of this process, but not yet a power cut.
     pub fn flush(&mut self) -> Result<(), RepoError> {
         self.open.as_mut().map_or(Ok(()), Open::flush)
@@ -204,6 +209,15 @@ impl PackWriter {
     pub fn discard(&mut self) -> Result<(), RepoError> {
         self.open.take().map_or(Ok(()), |open| open.file.discard())
     }
+}
+
+/// The digests among these names of objects that are of one kind and begin with these hex digits.
+pub(crate) fn digests_with<'a>(names: impl Iterator<Item = &'a (u8, Digest)>, kind: Kind, prefix: &str) -> Vec<Digest> {
+    // Whole bytes first, since a pack may have hundreds of thousands of names.
+    let byte = |at: usize| prefix.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let whole: Vec<u8> = (0..prefix.len() / 2).map_while(|pair| byte(2 * pair)).collect();
+    let digests = names.filter(|(of, digest)| *of == kind as u8 && digest.as_bytes().starts_with(&whole));
+    digests.map(|(_, digest)| *digest).filter(|digest| digest.to_string().starts_with(prefix)).collect()
 }
 
 /// Appends the last entries, index and footer, and lists the pack; after an error the file is truncated to its former length.

@@ -16,7 +16,8 @@ use fastcdc::v2020::{Normalization, cut as find_cut, select_masks};
 /// level 2: 215 ms, 338 KiB, 453 KiB, one of 150, 603 KiB. 128, 128, 1024 KiB with level 1: 120 ms, 223 KiB, 335 KiB, one of 600, 310 KiB,
 /// but twice as many chunks.)
 pub(super) const MIN_CHUNK: usize = 256 << 10;
-const MAX_CHUNK: usize = 1 << 20;
+/// No chunk is longer, in bytes.
+pub const MAX_CHUNK: usize = 1 << 20;
 const LEVEL: Normalization = Normalization::Level2;
 
 /// Number of bytes read at a time; more than the longest chunk.
@@ -112,6 +113,17 @@ pub(super) fn cut(source: &mut impl Read, blocks: &Blocks, mut each: impl FnMut(
             return Ok(());
         }
     }
+}
+
+/// The lengths of the chunks at the start of `bytes`, which begin a file or follow a cut. Without `is_last`, bytes may remain whose chunk
+/// depends on what follows: less than [`MAX_CHUNK`].
+pub fn chunk_lengths(bytes: &[u8], is_last: bool) -> Vec<usize> {
+    let (mut lengths, mut at) = (Vec::new(), 0);
+    while let Some(length) = next_chunk(&bytes[at..], is_last) {
+        lengths.push(length);
+        at += length;
+    }
+    lengths
 }
 
 /// The length of the chunk at the start of `bytes`; `None` if that depends on the bytes that follow, or there is none.

@@ -1,4 +1,4 @@
-//! Stores content.
+//! Cuts and hashes content for a sink.
 //!
 //! A large file passes through a pipeline of threads: the caller's thread reads and chunks, one thread computes the digest of the whole
 //! file, the others hash the chunks, compress and append new ones. The fixed number of blocks bounds the memory, and makes the reader wait
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, Scope, ScopedJoinHandle, available_parallelism};
 
 use crossbeam_channel::{Sender, unbounded};
-use specs::Digest;
+use specs::{Digest, FilePath};
 
 use super::cut::{Blocks, Cut, MIN_CHUNK, Piece, cut};
+use super::sink::ContentSink;
 use super::{Result, Store, Stored};
 use crate::base::hash::{Hasher, digest_of};
-use crate::base::kind::Kind;
 use crate::objects::manifest::Manifest;
 
 /// Number of blocks of a file that threads share: 32 MiB.
@@ -27,74 +27,90 @@ impl Store {
     /// Files of fewer bytes always have one chunk.
     pub(crate) const ONE_CHUNK_BYTES: u64 = MIN_CHUNK as u64;
 
-    /// Stores the content that `source` yields. Memory: at most 48 MiB, whatever its length. Needs no lock.
-    ///
-    /// An error of the store is wrapped in the I/O error; any other comes from the source.
-    pub fn put_content(&self, mut source: impl Read) -> std::io::Result<Stored> {
-        let mut head = Vec::new();
-        source.by_ref().take(MIN_CHUNK as u64).read_to_end(&mut head)?;
-        if head.len() < MIN_CHUNK {
-            return self.put_bytes(&head).map_err(Error::other);
-        }
-        self.put_chunks(&mut Cursor::new(head).chain(source))
+    /// Stores the content that `source` yields: [`put_into`].
+    pub fn put_content(&self, source: impl Read) -> std::io::Result<Stored> {
+        put_into(self, None, source)
     }
 
     /// Stores content in memory as one chunk.
     pub fn put_bytes(&self, bytes: &[u8]) -> Result<Stored> {
-        let digest = digest_of(bytes);
-        let size_bytes = bytes.len() as u64;
-        // Only longer content can exist as several chunks.
-        let in_chunks = size_bytes >= Self::ONE_CHUNK_BYTES && self.contains(Kind::Manifest, &digest)?;
-        let new = !in_chunks && self.write(Kind::Chunk, digest, bytes)?;
-        Ok(Stored { digest, size_bytes, new_bytes: if new { size_bytes } else { 0 } })
-    }
-
-    fn put_chunks(&self, source: &mut impl Read) -> std::io::Result<Stored> {
-        // One file at a time uses the other threads; each further file is processed by the thread that reads it.
-        let shared = self.inner.large_file.try_lock().ok();
-        let blocks = Blocks::new(if shared.is_some() { SHARED_BLOCKS } else { 1 });
-        let (digest, mut keeper) = std::thread::scope(|scope| {
-            let mut work = None;
-            let read = cut(source, &blocks, |cut| {
-                // A file of one block is done before threads would have started.
-                let start = || match shared {
-                    Some(_) if !cut.is_last => Line::start(scope, self).map_or_else(|| Work::alone(self), Work::Line),
-                    _ => Work::alone(self),
-                };
-                work.get_or_insert_with(start).take(cut)
-            });
-            let done = work.unwrap_or_else(|| Work::alone(self)).finish().map_err(Error::other);
-            read.and(done)
-        })?;
-        keeper.chunks.sort_unstable_by_key(|(number, _, _)| *number);
-        let chunks = keeper.chunks.into_iter().map(|(_, digest, length)| (digest, length)).collect();
-        let manifest = Manifest { chunks };
-        let size_bytes = manifest.size_bytes();
-        if manifest.chunks.len() > 1 {
-            self.write(Kind::Manifest, digest, &manifest.encode()).map_err(Error::other)?;
-        }
-        Ok(Stored { digest, size_bytes, new_bytes: keeper.new_bytes })
+        put_bytes_into(self, bytes)
     }
 }
 
-/// Stores chunks and records them.
+/// Passes the content that `source` yields on to a sink. Memory: at most 48 MiB, whatever its length. Needs no lock. `of`: the file's
+/// target path, if known.
+///
+/// An error of the sink is wrapped in the I/O error; any other comes from the source.
+pub fn put_into(sink: &dyn ContentSink, of: Option<&FilePath>, mut source: impl Read) -> std::io::Result<Stored> {
+    let mut head = Vec::new();
+    source.by_ref().take(MIN_CHUNK as u64).read_to_end(&mut head)?;
+    if head.len() < MIN_CHUNK {
+        return put_bytes_into(sink, &head).map_err(Error::other);
+    }
+    put_chunks(To { sink, of }, &mut Cursor::new(head).chain(source))
+}
+
+/// Passes content in memory on to a sink, as one chunk.
+pub fn put_bytes_into(sink: &dyn ContentSink, bytes: &[u8]) -> Result<Stored> {
+    let digest = digest_of(bytes);
+    let size_bytes = bytes.len() as u64;
+    // Only longer content can exist as several chunks.
+    let in_chunks = size_bytes >= Store::ONE_CHUNK_BYTES && sink.has_cut(&digest)?;
+    let new_bytes = if in_chunks { 0 } else { sink.take_chunk(digest, bytes, None)? };
+    Ok(Stored { digest, size_bytes, new_bytes })
+}
+
+/// Where the chunks of one file go.
+#[derive(Clone, Copy)]
+struct To<'s> {
+    sink: &'s dyn ContentSink,
+    of: Option<&'s FilePath>,
+}
+
+fn put_chunks(to: To<'_>, source: &mut impl Read) -> std::io::Result<Stored> {
+    // One file at a time uses the other threads; each further file is processed by the thread that reads it.
+    let shared = to.sink.large_file().try_lock().ok();
+    let blocks = Blocks::new(if shared.is_some() { SHARED_BLOCKS } else { 1 });
+    let (digest, mut keeper) = std::thread::scope(|scope| {
+        let mut work = None;
+        let read = cut(source, &blocks, |cut| {
+            // A file of one block is done before threads would have started.
+            let start = || match shared {
+                Some(_) if !cut.is_last => Line::start(scope, to).map_or_else(|| Work::alone(to), Work::Line),
+                _ => Work::alone(to),
+            };
+            work.get_or_insert_with(start).take(cut)
+        });
+        let done = work.unwrap_or_else(|| Work::alone(to)).finish().map_err(Error::other);
+        read.and(done)
+    })?;
+    keeper.chunks.sort_unstable_by_key(|(number, _, _)| *number);
+    let chunks = keeper.chunks.into_iter().map(|(_, digest, length)| (digest, length)).collect();
+    let manifest = Manifest { chunks };
+    let size_bytes = manifest.size_bytes();
+    if manifest.chunks.len() > 1 {
+        to.sink.take_manifest(digest, manifest, to.of).map_err(Error::other)?;
+    }
+    Ok(Stored { digest, size_bytes, new_bytes: keeper.new_bytes })
+}
+
+/// Passes chunks on and records them.
 struct Keeper<'s> {
-    store: &'s Store,
+    to: To<'s>,
     /// Position in the file, digest and length of each chunk.
     chunks: Vec<(usize, Digest, u32)>,
     new_bytes: u64,
 }
 
 impl<'s> Keeper<'s> {
-    fn new(store: &'s Store) -> Self {
-        Self { store, chunks: Vec::new(), new_bytes: 0 }
+    fn new(to: To<'s>) -> Self {
+        Self { to, chunks: Vec::new(), new_bytes: 0 }
     }
 
     fn keep(&mut self, number: usize, chunk: &[u8]) -> Result<()> {
         let digest = digest_of(chunk);
-        if self.store.write(Kind::Chunk, digest, chunk)? {
-            self.new_bytes += chunk.len() as u64;
-        }
+        self.new_bytes += self.to.sink.take_chunk(digest, chunk, self.to.of)?;
         self.chunks.push((number, digest, chunk.len() as u32));
         Ok(())
     }
@@ -109,8 +125,8 @@ enum Work<'scope, 's> {
 }
 
 impl<'scope, 's: 'scope> Work<'scope, 's> {
-    fn alone(store: &'s Store) -> Self {
-        Self::Alone { whole: Hasher::default(), keeper: Keeper::new(store), kept: Ok(()) }
+    fn alone(to: To<'s>) -> Self {
+        Self::Alone { whole: Hasher::default(), keeper: Keeper::new(to), kept: Ok(()) }
     }
 
     /// False after a failure: reading on is then useless.
@@ -146,7 +162,7 @@ struct Line<'scope, 's> {
 
 impl<'scope, 's: 'scope> Line<'scope, 's> {
     /// `None` if this process cannot start more threads.
-    fn start(scope: &'scope Scope<'scope, '_>, store: &'s Store) -> Option<Self> {
+    fn start(scope: &'scope Scope<'scope, '_>, to: To<'s>) -> Option<Self> {
         let failed = Arc::new(AtomicBool::new(false));
         // Unbounded: the number of blocks is the limit.
         let (fresh, pieces) = unbounded::<Piece>();
@@ -162,7 +178,7 @@ impl<'scope, 's: 'scope> Line<'scope, 's> {
             .map_while(|_| {
                 let (tasks, failed) = (tasks.clone(), failed.clone());
                 let keep = move || {
-                    let mut keeper = Keeper::new(store);
+                    let mut keeper = Keeper::new(to);
                     let mut kept = Ok(());
                     // After a failure the rest is still consumed, so that the reader does not wait for its blocks.
                     for (number, chunk) in tasks {

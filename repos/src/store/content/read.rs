@@ -36,13 +36,28 @@ impl Store {
         found.ok_or(RepoError::MissingObject { kind: Kind::Chunk, digest: file.digest })
     }
 
-    /// The file with this content digest, if the store has it; marked as not executable.
+    /// The file with this content digest, if the store has it and it is visible; marked as not executable.
     pub fn find_file(&self, digest: &Digest) -> Result<Option<FileEntry>> {
+        if self.is_limited() && !self.sees_content(digest)? {
+            return Ok(None);
+        }
         let file = |size| FileEntry { digest: *digest, size, executable: false };
         if let Some(bytes) = self.find_object(Kind::Manifest, digest)? {
             return Ok(Some(file(manifest(&file(0), &bytes)?.size_bytes())));
         }
         Ok(self.find_object(Kind::Chunk, digest)?.map(|bytes| file(bytes.len() as u64)))
+    }
+
+    /// SHA-256 of the content that these chunks make, in constant memory; each is read and decompressed while the one before is hashed.
+    pub(in crate::store) fn digest_of_chunks(&self, manifest: &Manifest) -> Result<Digest> {
+        let reader = FileReader {
+            store: self.clone(),
+            chunks: manifest.chunks.clone(),
+            next: 0,
+            rest: Bytes::new(),
+            whole: Bytes::new(),
+        };
+        digest_while_copying(&reader, &mut std::io::sink())
     }
 
     /// The reader of a file; `find` returns its first object.
@@ -83,18 +98,7 @@ impl Store {
             let mut whole = Hasher::default();
             reader.copy_unchecked(into, |chunk| whole.update(&chunk)).map(|()| whole.finish())
         } else {
-            std::thread::scope(|scope| {
-                let (chunks, waiting) = bounded::<Bytes>(CHUNKS_AHEAD);
-                let thread = scope.spawn(move || {
-                    let mut whole = Hasher::default();
-                    waiting.iter().for_each(|chunk| whole.update(&chunk));
-                    whole.finish()
-                });
-                let copied = reader.copy_unchecked(into, |chunk| chunks.send(chunk).unwrap_or_default());
-                drop(chunks);
-                let digest = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                copied.map(|()| digest)
-            })
+            digest_while_copying(&reader, into)
         }?;
         if digest == file.digest { Ok(()) } else { Err(reader.culprit(file)) }
     }
@@ -124,6 +128,22 @@ impl Store {
         }
         Ok(found.into())
     }
+}
+
+/// Writes all chunks of a file, and returns the digest of the whole, which another thread computes.
+fn digest_while_copying(reader: &FileReader, into: &mut impl Write) -> Result<Digest> {
+    std::thread::scope(|scope| {
+        let (chunks, waiting) = bounded::<Bytes>(CHUNKS_AHEAD);
+        let thread = scope.spawn(move || {
+            let mut whole = Hasher::default();
+            waiting.iter().for_each(|chunk| whole.update(&chunk));
+            whole.finish()
+        });
+        let copied = reader.copy_unchecked(into, |chunk| chunks.send(chunk).unwrap_or_default());
+        drop(chunks);
+        let digest = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        copied.map(|()| digest)
+    })
 }
 
 fn manifest(file: &FileEntry, bytes: &[u8]) -> Result<Manifest> {
