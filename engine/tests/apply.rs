@@ -94,7 +94,7 @@ impl Executor for Known {
 async fn apply_in(s: &Setting, executor: &Known, folder: &Path, text: &str, dry: bool) -> engine::Result<Applied> {
     let file = "p.yml".to_owned();
     let set = parse_specs(&[(file.clone(), text.to_owned())]);
-    let sources = SpecSources::from([(file, folder.to_owned())]);
+    let sources = SpecSources::from([(file, folder.into())]);
     apply(
         &s.store,
         executor,
@@ -323,7 +323,7 @@ async fn code_is_a_tree_of_its_folder() {
     assert_eq!(apply_in(&s, &process, folder.path(), &text, false).await.unwrap().pipelines[0].why, ["code"]);
 
     let set = parse_specs(&[("p.yml".to_owned(), text)]);
-    let sources = SpecSources::from([("p.yml".to_owned(), folder.path().to_owned())]);
+    let sources = SpecSources::from([("p.yml".to_owned(), folder.path().into())]);
     assert!(check(&set, &sources).unwrap().is_empty());
     std::fs::remove_dir_all(&code).unwrap();
     std::fs::write(&code, "a file").unwrap();

@@ -94,13 +94,20 @@ fn entry(path: &str, mode: u32, id: Oid) -> IndexEntry {
     }
 }
 
-/// The recorded code stamp of a spec applied from a folder.
+/// The recorded code stamp of a spec applied from a folder; from a folder of another machine it is the same.
 async fn stamp(folder: &Path, text: &str) -> Option<CodeStamp> {
-    let s = Setting::new();
-    s.repo("images");
-    s.apply_from(folder, text).await.unwrap();
-    let row = s.store.find_pipeline(&"up".parse().unwrap()).unwrap().unwrap();
-    s.store.document::<VersionDocument>(&row.document).unwrap().code
+    let version = |s: &Setting| {
+        let row = s.store.find_pipeline(&"up".parse().unwrap()).unwrap().unwrap();
+        s.store.document::<VersionDocument>(&row.document).unwrap()
+    };
+    let [here, there] = [Setting::new(), Setting::new()];
+    here.repo("images");
+    there.repo("images");
+    let warnings = here.apply_from(folder, text).await.unwrap().warnings;
+    let listed = super::sent::listed(&there.store, text, folder);
+    assert_eq!(there.apply_listed(&listed, text).await.unwrap().warnings, warnings);
+    assert_eq!(version(&there), version(&here));
+    version(&here).code
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 
+mod access;
 mod apply;
 mod branches;
 mod chain;
@@ -22,6 +23,7 @@ mod plan;
 mod queries;
 mod readers;
 mod requests;
+mod sent;
 mod setting;
 mod stop;
 mod time;

@@ -195,11 +195,14 @@ impl Setting {
 
     /// Applies specs as `pv pipeline apply -f FOLDER/p.yml` does, with an executor that knows no images.
     pub(super) async fn apply_from(&self, folder: &Path, yaml: &str) -> engine::Result<Applied> {
+        self.apply_listed(&[("p.yml".to_owned(), folder.into())].into(), yaml).await
+    }
+
+    /// The same, from these sources.
+    pub(super) async fn apply_listed(&self, sources: &apply::SpecSources, yaml: &str) -> engine::Result<Applied> {
         let set = specs::parse_specs(&[("p.yml".to_owned(), yaml.to_owned())]);
-        let sources = [("p.yml".to_owned(), folder.to_owned())].into();
         let executor = ScriptedExecutor::new(copy);
-        let request =
-            Request { set: &set, sources: &sources, by: &self.by, dry: false, on_pull: &|_| {}, announce: &|_| {} };
+        let request = Request { set: &set, sources, by: &self.by, dry: false, on_pull: &|_| {}, announce: &|_| {} };
         apply::apply(&self.store, &executor, request).await
     }
 

@@ -10,7 +10,7 @@ use repos::{Change, RepoError, Store};
 use specs::{BranchName, CommitId, PipelineName, RepoName, RunId, TagName};
 
 use crate::error::{EngineError, Result};
-use crate::graph::Graph;
+use crate::graph::{Graph, users_in_words};
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::triggers;
 
@@ -63,7 +63,7 @@ fn is_a_tag(repo: &RepoName, branch: &BranchName) -> EngineError {
 
 /// A change with one run: `moves`, and the jobs that follow from them.
 pub fn run_change(store: &Store, run: RunId, cause: Cause, moves: Vec<Move>) -> Result<Change> {
-    let graph = Graph::load(store)?;
+    let graph = Graph::whole(store)?;
     let entries = run_entries(store, &graph, run, cause, moves, &BTreeSet::new())?;
     Ok(Change { entries, graph: Some(graph.number) })
 }
@@ -78,8 +78,10 @@ pub(crate) fn run_entries(
     moves: Vec<Move>,
     changed: &BTreeSet<PipelineName>,
 ) -> Result<Vec<Entry>> {
-    let jobs = graph.jobs_after(store, &moves, changed)?;
-    let triggered = triggers::runs_after(store, graph, &moves, &cause)?;
+    // What follows from a change does not depend on what its author sees.
+    let whole = store.whole();
+    let jobs = graph.jobs_after(&whole, &moves, changed)?;
+    let triggered = triggers::runs_after(&whole, graph, &moves, &cause)?;
     let mut entries = vec![Entry::Run { run, cause, moves, jobs }];
     entries.extend(triggered);
     Ok(entries)
@@ -101,32 +103,85 @@ pub fn ensure_not_output(store: &Store, repo: &RepoName) -> Result<()> {
 pub fn commit(
     store: &Store,
     new: &NewCommit<'_>,
+    change: impl FnMut(Tree) -> Result<Edits, RepoError>,
+) -> Result<(Committed, ChangeSummary)> {
+    commit_in_run(store, new_run(), new, change)
+}
+
+/// Like [`commit`], as a run with this id. If there is one already, the change was made before: then this only returns its commit, so a
+/// client that lost the answer may ask again.
+pub fn commit_in_run(
+    store: &Store,
+    run: RunId,
+    new: &NewCommit<'_>,
     mut change: impl FnMut(Tree) -> Result<Edits, RepoError>,
 ) -> Result<(Committed, ChangeSummary)> {
-    let run = new_run();
+    let _turn = store.turn(new.repo, new.branch);
     retry_on_conflict(store, || {
-        let head = head_to_commit_to(store, new.repo, new.branch)?;
-        ensure_expected_head(new.repo, new.branch, new.expect, head)?;
-        let base = head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
-        let edits = change(base)?;
-        let (tree, summary) = files::apply(store, base, &edits)?;
-        if tree == base {
-            // Usually nothing was written; otherwise missing content was restored, and must stay.
-            store.finish_packs()?;
-            return Ok((Committed::Unchanged { head }, summary));
+        if let Some(made) = made_by(store, run, new)? {
+            let summary = summary_of(store, &made)?;
+            return Ok((made, summary));
         }
-        let mut commit = user_commit(store, run, (new.repo, new.branch), new.by, tree);
-        commit.parents.extend(head);
-        new.message.clone_into(&mut commit.message);
-        (commit.sources, commit.origins) = (edits.sources, edits.origins);
-        // Frees up to a million paths before the packs are finished and indexed.
-        drop(edits.files);
-        let commit = store.put_commit(&commit)?;
-        let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
-        let refs = vec![format!("{}@{}", new.repo, new.branch)];
-        store.publish(&run_change(store, run, cause(store, CauseKind::Commit, new.by, refs), moves)?)?;
-        Ok((Committed::Made { commit, run, parent: head }, summary))
+        commit_once(store, run, new, &mut change)
     })
+}
+
+/// The commit that a run made on this branch, if there is such a run.
+fn made_by(store: &Store, run: RunId, new: &NewCommit<'_>) -> Result<Option<Committed>> {
+    let Some(order) = store.run_order(&run)? else { return Ok(None) };
+    let moves = store.run_at(order)?.map(|row| row.moves).unwrap_or_default();
+    let made = moves.into_iter().find(|moved| moved.repo == *new.repo && moved.branch == *new.branch);
+    let other = || EngineError::Conflict {
+        what: format!("run {} made another change", run.short(8)),
+        hint: Some("use a new key for each change".to_owned()),
+    };
+    let Move { from: parent, to, .. } = made.ok_or_else(other)?;
+    Ok(Some(Committed::Made { commit: to.ok_or_else(other)?, run, parent }))
+}
+
+/// What a commit changed, as far as its files say: how much was given unchanged or new to the store is not recorded.
+fn summary_of(store: &Store, made: &Committed) -> Result<ChangeSummary> {
+    let mut summary = ChangeSummary::default();
+    let Committed::Made { commit, .. } = made else { return Ok(summary) };
+    for change in files::changes_of(store, &store.commit(commit)?, None)? {
+        let change = change?;
+        match (change.old, change.new) {
+            (None, _) => summary.added += 1,
+            (Some(_), Some(_)) => summary.modified += 1,
+            (Some(_), None) => summary.removed += 1,
+        }
+        summary.size_bytes += change.new.map_or(0, |file| file.size);
+    }
+    Ok(summary)
+}
+
+fn commit_once(
+    store: &Store,
+    run: RunId,
+    new: &NewCommit<'_>,
+    change: &mut impl FnMut(Tree) -> Result<Edits, RepoError>,
+) -> Result<(Committed, ChangeSummary)> {
+    let head = head_to_commit_to(store, new.repo, new.branch)?;
+    ensure_expected_head(new.repo, new.branch, new.expect, head)?;
+    let base = head.map(|id| store.commit(&id)).transpose()?.map_or(Tree::empty(), |commit| Tree::at(commit.tree));
+    let edits = change(base)?;
+    let (tree, summary) = files::apply(store, base, &edits)?;
+    if tree == base {
+        // Usually nothing was written; otherwise missing content was restored, and must stay.
+        store.finish_packs()?;
+        return Ok((Committed::Unchanged { head }, summary));
+    }
+    let mut commit = user_commit(store, run, (new.repo, new.branch), new.by, tree);
+    commit.parents.extend(head);
+    new.message.clone_into(&mut commit.message);
+    (commit.sources, commit.origins) = (edits.sources, edits.origins);
+    // Frees up to a million paths before the packs are finished and indexed.
+    drop(edits.files);
+    let commit = store.put_commit(&commit)?;
+    let moves = vec![Move { repo: new.repo.clone(), branch: new.branch.clone(), from: head, to: Some(commit) }];
+    let refs = vec![format!("{}@{}", new.repo, new.branch)];
+    store.publish(&run_change(store, run, cause(store, CauseKind::Commit, new.by, refs), moves)?)?;
+    Ok((Committed::Made { commit, run, parent: head }, summary))
 }
 
 /// A user's commit without parents, message and sources.
@@ -165,7 +220,7 @@ pub fn user_commit(
 pub fn head_to_commit_to(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
     let head = branch_to_commit_to(store, repo, branch)?;
     if branch.as_str().contains("-trigger-") {
-        ensure_not_output_branch(&*Graph::load(store)?, repo, branch)?;
+        ensure_not_output_branch(store, &*Graph::whole(store)?, repo, branch)?;
     }
     Ok(head)
 }
@@ -219,10 +274,11 @@ pub fn ensure_can_delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
 pub fn delete_repo(store: &Store, repo: &RepoName) -> Result<()> {
     ensure_can_delete_repo(store, repo)?;
     retry_on_conflict(store, || {
-        let graph = Graph::load(store)?;
+        store.repo(repo)?;
+        let graph = Graph::whole(store)?;
         let readers =
             graph.pipelines.values().filter(|pipeline| pipeline.input_branches().iter().any(|(read, _)| read == repo));
-        let readers: Vec<String> = readers.map(|pipeline| format!("pipeline `{}` reads it", pipeline.name())).collect();
+        let readers = users_in_words(store, readers.map(|pipeline| pipeline.name()), "reads it");
         if !readers.is_empty() {
             return Err(EngineError::InUse { what: format!("repository `{repo}`"), by: readers.join(", ") });
         }
@@ -270,7 +326,7 @@ fn move_to(
     }
     let run = new_run();
     retry_on_conflict(store, || {
-        ensure_not_output_branch(&*Graph::load(store)?, repo, branch)?;
+        ensure_not_output_branch(store, &*Graph::whole(store)?, repo, branch)?;
         // If the branch itself moved meanwhile, the caller must know; the move must not be overridden.
         let actual = store.find_branch(repo, branch)?.and_then(|row| row.commit);
         if actual != from {
@@ -306,9 +362,18 @@ pub(crate) fn ensure_can_be_head(repo: &RepoName, id: &CommitId, commit: &Commit
 }
 
 /// Refuses to move a branch that only the engine moves.
-pub(crate) fn ensure_not_output_branch(graph: &Graph, repo: &RepoName, branch: &BranchName) -> Result<()> {
+pub(crate) fn ensure_not_output_branch(
+    store: &Store,
+    graph: &Graph,
+    repo: &RepoName,
+    branch: &BranchName,
+) -> Result<()> {
     let branch_of = (repo.clone(), branch.clone());
     if let Some(fed) = graph.pipelines.values().find(|pipeline| pipeline.is_fed_by(&branch_of)) {
+        if !store.sees_pipeline(fed.name()) {
+            let what = format!("only the trigger of a pipeline that is not visible to you moves `{repo}@{branch}`");
+            return Err(EngineError::Conflict { what, hint: Some(format!("pv branch list {repo}")) });
+        }
         let what = format!("only the trigger of pipeline `{}` moves `{repo}@{branch}`", fed.name());
         return Err(EngineError::Conflict { what, hint: Some(format!("pv pipeline show {}", fed.name())) });
     }
@@ -320,12 +385,11 @@ pub(crate) fn ensure_not_output_branch(graph: &Graph, repo: &RepoName, branch: &
 pub fn delete_branch(store: &Store, repo: &RepoName, branch: &BranchName) -> Result<()> {
     store.branch(repo, branch)?;
     retry_on_conflict(store, || {
-        let graph = Graph::load(store)?;
+        let graph = Graph::whole(store)?;
         let this = (repo.clone(), branch.clone());
-        let mut users: Vec<String> = Vec::new();
-        users.extend(graph.writer(&this).map(|pipeline| format!("pipeline `{}` writes it", pipeline.name())));
+        let mut users = users_in_words(store, graph.writer(&this).map(|pipeline| pipeline.name()), "writes it");
         let readers = graph.pipelines.values().filter(|pipeline| pipeline.needs(&this));
-        users.extend(readers.map(|pipeline| format!("pipeline `{}` reads it", pipeline.name())));
+        users.extend(users_in_words(store, readers.map(|pipeline| pipeline.name()), "reads it"));
         if !users.is_empty() {
             return Err(EngineError::InUse { what: format!("branch `{repo}@{branch}`"), by: users.join(", ") });
         }

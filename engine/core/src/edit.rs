@@ -97,6 +97,12 @@ impl Edit {
         Ok(Self { target: TargetBranch::of(store, &on)?, action: Action::Revert(Box::new(found)) })
     }
 
+    /// Undoes a commit on this branch.
+    pub fn revert_on(store: &Store, commit: &Reference, on: &Reference) -> Result<Self> {
+        let found = store.resolve(commit)?;
+        Ok(Self { target: TargetBranch::of(store, on)?, action: Action::Revert(Box::new(found)) })
+    }
+
     /// Applies the edit as one commit. A revert without a message gets one that names the commit.
     pub fn commit(&self, store: &Store, by: &Actor, message: &str) -> Result<CommitOutcome> {
         let target = &self.target;

@@ -157,6 +157,22 @@ pub struct TriggerOf<'a> {
     pub trigger: &'a Trigger,
 }
 
+/// Which pipelines do something, for an error: by name, as far as they are visible; the others are counted.
+pub(crate) fn users_in_words<'a>(
+    store: &Store,
+    pipelines: impl IntoIterator<Item = &'a PipelineName>,
+    does: &str,
+) -> Vec<String> {
+    let (seen, hidden): (Vec<_>, Vec<_>) = pipelines.into_iter().partition(|name| store.sees_pipeline(name));
+    let mut words: Vec<String> = seen.iter().map(|name| format!("pipeline `{name}` {does}")).collect();
+    match hidden.len() {
+        0 => {}
+        1 => words.push(format!("a pipeline that is not visible to you {does}")),
+        count => words.push(format!("each of {count} pipelines that are not visible to you {does}")),
+    }
+    words
+}
+
 /// The branch that the trigger of a pipeline's leaf moves; the first leaf has number 1.
 pub fn trigger_branch(pipeline: &PipelineName, leaf: usize) -> Result<BranchName, specs::NameError> {
     format!("{pipeline}-trigger-{leaf}").parse()
@@ -174,9 +190,15 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// The newest versions of a store's pipelines. Read once after each change of pipelines.
+    /// The newest versions of a store's pipelines, as far as they are visible. Read once after each change of pipelines.
     pub fn load(store: &Store) -> Result<Arc<Self>> {
         store.of_pipelines(|number| Self::read(store, number))
+    }
+
+    /// The newest versions of all pipelines, visible or not: for the consequences of a change. Its names may not reach the user of a
+    /// limited handle: see [`users_in_words`].
+    pub(crate) fn whole(store: &Store) -> Result<Arc<Self>> {
+        Self::load(&store.whole())
     }
 
     fn read(store: &Store, number: u64) -> Result<Self> {
@@ -189,6 +211,17 @@ impl Graph {
             }
         }
         Ok(Self { number, pipelines, stopped })
+    }
+
+    /// Without pipelines that are not visible, or read something that is not.
+    pub(crate) fn seen_through(mut self, store: &Store) -> Self {
+        if store.is_limited() {
+            let sees =
+                |pipeline: &Pipeline| pipeline.spec.input.leaves().into_iter().all(|leaf| store.sees(&leaf.repo));
+            self.pipelines.retain(|name, pipeline| store.sees_pipeline(name) && sees(pipeline));
+            self.stopped.retain(|name| store.sees_pipeline(name));
+        }
+        self
     }
 
     /// The pipelines that get jobs, each after everything it reads from.

@@ -30,6 +30,8 @@ pub enum WaitsFor {
     EarlierRun,
     /// A job of an upstream pipeline.
     Pipeline(PipelineName),
+    /// A job of an upstream pipeline that is not visible to the one who asks.
+    Hidden,
     /// Space on the disk.
     Disk,
     /// Only an engine to run it.
@@ -41,8 +43,20 @@ impl fmt::Display for WaitsFor {
         match self {
             Self::EarlierRun => f.pad("for its earlier run"),
             Self::Pipeline(name) => write!(f, "for {name}"),
+            Self::Hidden => f.pad("for a pipeline that is not visible to you"),
             Self::Disk => f.pad("disk"),
             Self::Engine => f.pad("for pv run"),
+        }
+    }
+}
+
+impl WaitsFor {
+    /// The same, without the name of a pipeline that is not visible.
+    #[must_use]
+    pub fn seen_through(self, store: &Store) -> Self {
+        match self {
+            Self::Pipeline(name) if !store.sees_pipeline(&name) => Self::Hidden,
+            what => what,
         }
     }
 }

@@ -87,13 +87,13 @@ pub fn deletable(store: &Store, id: CommitId) -> Result<Deletable> {
             ),
         });
     };
-    let graph = Graph::load(store)?;
+    let graph = Graph::whole(store)?;
     if let Some(writer) = graph.writer(&(repo.clone(), branch.clone())) {
         let error =
             EngineError::OutputBranch { pipeline: writer.name().clone(), repo: repo.clone(), branch: branch.clone() };
         return Err(error.hinted(format!("pv commit prune {repo} --keep 1 drops the files of old commits")));
     }
-    ensure_not_output_branch(&graph, repo, branch)?;
+    ensure_not_output_branch(store, &graph, repo, branch)?;
     let named_by = gc::named_by(store, &id, &format!("branch {repo}@{branch}"))?;
     if !named_by.is_empty() {
         return Err(EngineError::InUse { what, by: named_by.join(", ") });

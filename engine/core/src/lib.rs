@@ -17,6 +17,7 @@
 //! keep        dropping commits: prune, delete
 //! time        ticks of cron inputs
 //! secrets     secrets for stages
+//! tokens      tokens that a server accepts
 //! executors   which executor a store uses
 //! datums      globs and trees to units of work
 //! recipe      what one datum executes
@@ -62,6 +63,7 @@ pub mod secrets;
 mod slots;
 pub mod target;
 pub mod time;
+pub mod tokens;
 pub mod transaction;
 pub mod trial;
 mod triggers;

@@ -242,6 +242,11 @@ impl Live {
         self.jobs().iter().map(|(key, job)| (key.clone(), job.clone())).collect()
     }
 
+    /// The state of each open job that the engine has examined, and how many of its datums are being executed; in no order.
+    pub fn states(&self) -> Vec<(LiveState, usize)> {
+        self.jobs().values().map(|job| (job.state, job.running.len())).collect()
+    }
+
     fn jobs(&self) -> std::sync::MutexGuard<'_, HashMap<JobKey, LiveJob>> {
         self.inner.jobs.lock().expect("no panic under this lock")
     }

@@ -299,8 +299,13 @@ impl Engine {
 
     /// Starts what can start and waits until something happens; false if there is nothing left to do.
     async fn step(&self, work: &mut Work) -> Result<bool> {
+        let asked = self.wanted.lock().expect("no panic under this lock").len();
         let next_due = blocking(|| self.start(work))?;
         let phase = self.phase();
+        if work.jobs.is_empty() && work.full_disk.is_none() && work.until == Until::Told && !self.lives_on() {
+            // What was asked for is done, as far as it can be: what comes later was not.
+            self.wanted.lock().expect("no panic under this lock").drain(..asked);
+        }
         if work.jobs.is_empty() && (phase > Phase::Running || work.until == Until::Done) {
             return work.ensure_disk_space(&self.live).map(|()| false);
         }
@@ -450,9 +455,13 @@ impl Engine {
     /// Free bytes on the store's disk and the required minimum, if there are fewer.
     fn free_space(&self) -> Result<Option<(u64, u64)>> {
         let least = self.store.setting(&settings::MIN_FREE)?;
-        let Ok(disk) = rustix::fs::statvfs(self.store.folder()) else { return Ok(None) };
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        Ok((free < least).then_some((free, least)))
+        Ok(self.free_bytes().filter(|free| *free < least).map(|free| (free, least)))
+    }
+
+    /// Free bytes on the store's disk; `None` if it does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(self.store.folder()).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 
     /// Makes due ticks and takes due commits; returns how long to wait for the next. Only a long-lived engine is running when they come

@@ -1,4 +1,4 @@
-//! Secrets: values that only stages see.
+//! Secrets: values that only stages see, and servers that the store itself logs in to.
 //!
 //! A secret is a file in the store's folder that only its owner can read, with a value for each key. It is in no pack, no journal record
 //! and no mirror, so it is not part of what determines a result: a changed value runs nothing again. Stages get it over the agent's stdin,
@@ -13,6 +13,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use repos::Store;
+use repos::access::Right;
 use specs::spec::SecretUse;
 use specs::{SecretKey, SecretName};
 
@@ -31,6 +32,7 @@ pub type Values = BTreeMap<SecretKey, Vec<u8>>;
 
 /// Whether a secret of this name exists; `Conflict` if so, unless it may be replaced.
 pub fn ensure_can_keep(store: &Store, name: &SecretName, replace: bool) -> Result<bool> {
+    store.ensure_may(Right::Secrets)?;
     let is_known = list(store)?.iter().any(|(known, _)| known == name);
     if is_known && !replace {
         let what = format!("secret `{name}` exists; nothing was changed");
@@ -50,6 +52,7 @@ pub fn unmasked(values: &Values) -> impl Iterator<Item = &SecretKey> {
 ///
 /// `Usage` for no value or too many bytes.
 pub fn keep(store: &Store, name: &SecretName, values: &Values) -> Result<()> {
+    store.ensure_may(Right::Secrets)?;
     let size: usize = values.values().map(Vec::len).sum();
     if values.is_empty() || size > MAX_BYTES {
         let what = format!("secret `{name}` has {} keys and {size} bytes", values.len());
@@ -78,6 +81,7 @@ fn write(store: &Store, name: &SecretName, bytes: &[u8]) -> io::Result<()> {
 
 /// The names and keys of all secrets, sorted; never a value.
 pub fn list(store: &Store) -> Result<Vec<(SecretName, Vec<SecretKey>)>> {
+    store.ensure_may(Right::Secrets)?;
     let unreadable = |error| EngineError::Secret { action: "list", name: "*".to_owned(), source: error };
     let entries = match fs::read_dir(folder(store)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -95,6 +99,7 @@ pub fn list(store: &Store) -> Result<Vec<(SecretName, Vec<SecretKey>)>> {
 
 /// Deletes a secret; `NotFound` if it does not exist.
 pub fn delete(store: &Store, name: &SecretName) -> Result<()> {
+    store.ensure_may(Right::Secrets)?;
     match fs::remove_file(folder(store).join(name.as_str())) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(EngineError::NotFound {
             what: format!("secret `{name}` not found"),
@@ -104,6 +109,17 @@ pub fn delete(store: &Store, name: &SecretName) -> Result<()> {
             .and_then(|()| fs::File::open(folder(store))?.sync_all())
             .map_err(|error| failed("delete", name, error)),
     }
+}
+
+/// A value as text, without one line ending at its end, for a server that the store itself logs in to; `None` if there is none, or it is not
+/// text on one line. Not for anything that somebody reads.
+pub fn text(store: &Store, name: &SecretName, key: &str) -> Result<Option<String>> {
+    let values = find(store, name)?.unwrap_or_default();
+    let value = values.into_iter().find(|(known, _)| known.as_str() == key).map(|(_, value)| value);
+    let text = value.and_then(|value| String::from_utf8(value).ok());
+    let text =
+        text.map(|text| text.strip_suffix('\n').map_or(text.as_str(), |text| text.trim_end_matches('\r')).to_owned());
+    Ok(text.filter(|text| !text.is_empty() && !text.contains(char::is_control)))
 }
 
 /// The values of a secret; `None` if it does not exist.
@@ -265,6 +281,23 @@ mod tests {
         delete(&store, &name).unwrap();
         assert_eq!(list(&store).unwrap(), []);
         assert_eq!(delete(&store, &name).unwrap_err().kind(), specs::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_value_for_a_server_is_text_on_one_line() {
+        let (_folder, store) = store();
+        let name: SecretName = "mail".parse().unwrap();
+        keep(
+            &store,
+            &name,
+            &values(&[("password", b"a b\r\n"), ("raw", b"\xff"), ("lines", b"a\nb"), ("empty", b"\n")]),
+        )
+        .unwrap();
+        assert_eq!(text(&store, &name, "password").unwrap().as_deref(), Some("a b"));
+        for key in ["raw", "lines", "empty", "other"] {
+            assert_eq!(text(&store, &name, key).unwrap(), None, "{key}");
+        }
+        assert_eq!(text(&store, &"other".parse().unwrap(), "password").unwrap(), None);
     }
 
     #[test]

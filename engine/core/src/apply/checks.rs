@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use repos::Store;
+use repos::access::Right;
 use repos::documents::ExecutorKind;
 use repos::journal::RepoKind;
 use repos::tree::Tree;
@@ -88,6 +89,30 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
     findings.diagnostics.extend(secrets(scope, specs)?);
     findings.diagnostics.extend(cycles(graph, specs, &scope.settings.default_branch));
     Ok(findings)
+}
+
+/// Refuses specs that conflict with `graph`, which has all pipelines, including those that are hidden from the caller.
+pub(super) fn ensure_fits(scope: &Scope, graph: &Graph, specs: &[Parsed], files: usize) -> Result<()> {
+    if !scope.store.is_limited() {
+        return diagnose(scope, graph, specs)?.refuse(files);
+    }
+    diagnose(scope, &*Graph::load(&scope.store)?, specs)?.refuse(files)?;
+    let whole = Scope { store: scope.store.whole(), settings: scope.settings.clone(), kind: scope.kind };
+    diagnose(&whole, graph, specs)?.refuse(files).map_err(|_| EngineError::Conflict {
+        what: "these pipelines conflict with others that are not visible to you".to_owned(),
+        hint: Some("ask an admin of the store to apply them".to_owned()),
+    })
+}
+
+/// Refuses specs that this handle may not apply, before anything is pulled or stored for them.
+pub(super) fn ensure_may_apply(store: &Store, specs: &[Parsed]) -> Result<()> {
+    for parsed in specs {
+        store.ensure_may_apply(&parsed.spec.name)?;
+        if !parsed.spec.transform.secrets.is_empty() {
+            store.ensure_may(Right::Secrets)?;
+        }
+    }
+    Ok(())
 }
 
 /// The output repository has the pipeline's name, so nothing else may use it.

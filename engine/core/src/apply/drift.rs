@@ -69,7 +69,8 @@ pub(super) fn note(store: &Store, specs: &[Parsed], folders: &[Option<CodeFolder
     let place = store.folder().join(NOTES);
     for (parsed, folder) in specs.iter().zip(folders) {
         let note = place.join(parsed.spec.name.as_str());
-        let noted = match folder.as_ref().map(CodeFolder::spec).filter(|file| file.is_absolute() && file.is_file()) {
+        let noted = match folder.as_ref().and_then(CodeFolder::spec).filter(|file| file.is_absolute() && file.is_file())
+        {
             Some(file) => write(&place, &note, file),
             None => fs::remove_file(&note).or(Ok(())),
         };

@@ -16,13 +16,11 @@ use std::path::Path;
 use std::rc::Rc;
 
 use git2::{ErrorCode, ObjectType, Oid, Repository};
+use repos::RepoError;
 use repos::documents::{GitCheck, GitDifference, GitHow};
 use repos::files::LeftOut;
 use repos::hash::digest_of;
-use repos::tree::{FileEntry, KeyRange, Tree, path_of};
-use repos::{RepoError, Store};
-
-use crate::error::Result;
+use repos::tree::FileEntry;
 
 /// Maximum number of files compared in a commit's folder.
 const MOST_FILES: usize = 200_000;
@@ -33,26 +31,26 @@ const MOST_TO_EXPLAIN: u64 = 16 << 20;
 /// Maximum length of a chain of links.
 const MOST_LINKS: usize = 10;
 
-/// Compares stored code with the git commit checked out in its folder. What is excluded from the code is ignored in the commit too.
-pub(super) fn check_code(store: &Store, folder: &Path, tree: Tree, left_out: &LeftOut) -> Result<GitCheck> {
+/// Compares code as stored, by path, with the git commit checked out in its folder. What is excluded from the code is ignored in the commit
+/// too. `read` reads a stored file, given its path too.
+pub(super) fn check_code(
+    folder: &Path,
+    stored: &BTreeMap<String, FileEntry>,
+    left_out: &LeftOut,
+    read: &Read<'_>,
+) -> GitCheck {
     let place = match WorkingTree::of(folder) {
         Ok(place) => place,
-        Err(Elsewhere::NoRepository) => return Ok(GitCheck::in_no_commit("its folder is not in a git repository")),
-        Err(Elsewhere::Known(check)) => return Ok(check),
+        Err(Elsewhere::NoRepository) => return GitCheck::in_no_commit("its folder is not in a git repository"),
+        Err(Elsewhere::Known(check)) => return check,
     };
-    let mut stored = BTreeMap::new();
-    for entry in tree.range(store, KeyRange::all())? {
-        let (key, file): (Vec<u8>, FileEntry) = entry?;
-        stored.insert(path_of(&key).map_err(RepoError::from)?.to_string(), file);
-    }
-    let read = |file: &FileEntry| store.read_file(file, 0..file.size).map(|bytes| bytes.to_vec());
-    Ok(match place.files() {
+    match place.files() {
         Ok(mut files) => {
-            let left_out = files.leave_out(&stored, left_out);
-            GitCheck { left_out, ..place.compared(files.differences(&place, &stored, &read)) }
+            let left_out = files.leave_out(stored, left_out);
+            GitCheck { left_out, ..place.compared(files.differences(&place, stored, read)) }
         }
         Err(why) => place.refused(why),
-    })
+    }
 }
 
 /// Compares a spec's file, as it was read, with the git commit checked out in its folder; `None` for a spec from no file (standard input),
@@ -157,7 +155,7 @@ impl WorkingTree {
     fn difference_of_spec(&self, file: &Path, bytes: &[u8]) -> std::result::Result<Vec<GitDifference>, Refusal> {
         let Found::File(blob) = self.whole()? else { return Err(Refusal::NotThere) };
         let stored = FileEntry { digest: digest_of(bytes), size: bytes.len() as u64, executable: blob.executable };
-        let how = blob.difference(&stored, &|_| Ok(bytes.to_vec()))?;
+        let how = blob.difference(&stored, "", &|_, _| Ok(bytes.to_vec()))?;
         let path = format!("/{}", file.file_name().unwrap_or_default().to_string_lossy());
         Ok(how.map(|how| GitDifference { path, how }).into_iter().collect())
     }
@@ -314,10 +312,10 @@ impl Files {
         let mut add = |path: &str, how| differ.push(GitDifference { path: path.replace('\0', ""), how });
         for (path, file) in stored {
             let how = match self.files.remove(path) {
-                Some(Entry::File(blob)) => blob.difference(file, read)?,
+                Some(Entry::File(blob)) => blob.difference(file, path, read)?,
                 Some(Entry::Link { repository, root, at, id }) => {
                     let target = followed(&repository, root, place, &at, id)?;
-                    let same = target.map(|blob| blob.difference(file, read)).transpose()?;
+                    let same = target.map(|blob| blob.difference(file, path, read)).transpose()?;
                     if same == Some(None) { None } else { Some(GitHow::Link) }
                 }
                 None if self.unknown.iter().any(|below| path.starts_with(below.as_str())) => Some(GitHow::Submodule),
@@ -334,12 +332,17 @@ impl Files {
     }
 }
 
-/// Reads a stored file.
-type Read<'a> = dyn Fn(&FileEntry) -> std::result::Result<Vec<u8>, RepoError> + 'a;
+/// Reads a stored file, given its path too.
+pub(super) type Read<'a> = dyn Fn(&FileEntry, &str) -> std::result::Result<Vec<u8>, RepoError> + 'a;
 
 impl Blob {
-    /// How a stored file differs; `None` if it does not.
-    fn difference(&self, stored: &FileEntry, read: &Read<'_>) -> std::result::Result<Option<GitHow>, Refusal> {
+    /// How the stored file at a path differs; `None` if it does not.
+    fn difference(
+        &self,
+        stored: &FileEntry,
+        path: &str,
+        read: &Read<'_>,
+    ) -> std::result::Result<Option<GitHow>, Refusal> {
         let (size, _) = self.repository.odb()?.read_header(self.id)?;
         let size = size as u64;
         if size == stored.size && size > MOST_BYTES {
@@ -361,7 +364,7 @@ impl Blob {
         }
         let is_small = size.max(stored.size) <= MOST_TO_EXPLAIN;
         // It certainly differs; its content, if readable, only tells how.
-        let ends_only = is_small && read(stored).is_ok_and(|stored| one_line_end(&stored) == one_line_end(bytes));
+        let ends_only = is_small && read(stored, path).is_ok_and(|stored| one_line_end(&stored) == one_line_end(bytes));
         Ok(Some(if ends_only { GitHow::LineEnds } else { GitHow::Content }))
     }
 }

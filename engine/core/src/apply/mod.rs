@@ -8,6 +8,8 @@
 //! 4. `versions` determines each pipeline's version, and compares it with the existing one;
 //! 5. `publish` makes all new versions and their jobs take effect in one change.
 //!
+//! For specs on another machine, `sent` does steps 1 and 3 there, as far as they need its files.
+//!
 //! Reading and storing happen without the store's lock; only the last step takes it, and is retried if another change came first. Later,
 //! `drift` tells whether the files still match what was applied.
 //! `operate` has the operations on existing pipelines and jobs: stop, start, delete, rerun, retry; `rollback` restores an earlier version
@@ -26,14 +28,16 @@ mod images;
 mod operate;
 mod publish;
 mod rollback;
+mod sent;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use repos::Store;
 use repos::journal::CauseKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 use specs::spec::{Parsed, SpecSet};
 use specs::{Diagnostic, PipelineName, RunId};
@@ -45,6 +49,7 @@ pub use operate::{
 };
 
 pub use rollback::rollback;
+pub use sent::{CodeListing, SpecListing, upload_specs};
 pub use versions::differences;
 pub use versions::fields_that_differ;
 
@@ -58,7 +63,28 @@ use crate::run::Actor;
 use sandbox::{Executor, OnPull};
 
 /// The folder of each spec file, by the file's name in the diagnostics.
-pub type SpecSources = BTreeMap<String, PathBuf>;
+pub type SpecSources = BTreeMap<String, SpecFolder>;
+
+/// The folder of a spec file.
+#[derive(Debug, Clone)]
+pub enum SpecFolder {
+    /// On this machine.
+    Here(PathBuf),
+    /// On another machine, which sent what is needed of it: [`SpecFolder::listed`].
+    Listed(Arc<SpecListing>),
+}
+
+impl From<PathBuf> for SpecFolder {
+    fn from(folder: PathBuf) -> Self {
+        Self::Here(folder)
+    }
+}
+
+impl<P: AsRef<Path> + ?Sized> From<&P> for SpecFolder {
+    fn from(folder: &P) -> Self {
+        Self::Here(folder.as_ref().to_owned())
+    }
+}
 
 /// A request to apply specs.
 #[derive(Clone, Copy)]
@@ -109,7 +135,7 @@ pub struct Applied {
 }
 
 /// The result for one spec.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AppliedPipeline {
     /// The pipeline.
     pub name: PipelineName,
@@ -122,7 +148,7 @@ pub struct AppliedPipeline {
 }
 
 /// Whether a pipeline has a new version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AppliedState {
     /// The pipeline is new.
@@ -148,7 +174,8 @@ pub async fn apply_with_own(store: &Store, executors: &Executors, request: Reque
     };
     let applied = apply(store, settled.executor.as_ref(), request).await?;
     if !applied.pipelines.is_empty() {
-        executors::keep(store, &settled)?;
+        // The choice is a consequence of the first apply.
+        executors::keep(&store.whole(), &settled)?;
     }
     Ok((applied, settled))
 }
@@ -157,6 +184,7 @@ pub async fn apply_with_own(store: &Store, executors: &Executors, request: Reque
 ///
 /// `Specs` reports everything that is wrong; `Conflict` if the only problem is that a user's repository has the name.
 pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>) -> Result<Applied> {
+    checks::ensure_may_apply(store, &request.set.specs)?;
     let kind = executor.kind();
     let settings = Settings::of(store)?;
     let scope = Scope { store: store.clone(), settings: settings.clone(), kind };
@@ -191,7 +219,7 @@ pub async fn apply(store: &Store, executor: &dyn Executor, request: Request<'_>)
             let why = publish::Why { kind: CauseKind::Apply, by: &by, dry, message: None };
             publish::publish(&scope.store, &prepared, &why, |graph| {
                 // Something may have been applied or deleted since the first check.
-                checks::diagnose(&scope, graph, &specs)?.refuse(files)
+                checks::ensure_fits(&scope, graph, &specs, files)
             })
         })
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use repos::files::glob_hint;
-use repos::journal::{Cause, CauseKind, Entry};
+use repos::journal::{Cause, CauseKind, Entry, SealedState};
 use repos::tree::Tree;
 use repos::{Change, JobRow, Store};
 use specs::{Glob, PipelineName, RepoName, RunId};
@@ -13,7 +13,7 @@ use crate::changes::run_entries;
 use crate::datums;
 use crate::error::{EngineError, Result};
 use crate::execution::failed_results;
-use crate::graph::{Graph, Pipeline};
+use crate::graph::{Graph, Pipeline, users_in_words};
 use crate::live::JobKey;
 use crate::run::{Actor, cause, new_run, retry_on_conflict};
 use crate::scheduler::Engine;
@@ -40,17 +40,17 @@ pub struct DeletablePipeline {
 /// Checks whether a pipeline can be deleted; `InUse` if others read its output.
 pub fn deletable_pipeline(store: &Store, name: &PipelineName) -> Result<DeletablePipeline> {
     let version = store.pipeline(name)?.version;
-    ensure_unread(&*Graph::load(store)?, name)?;
+    ensure_unread(store, &*Graph::whole(store)?, name)?;
     let open = store.open_jobs()?.into_iter().filter(|job| job.pipeline == *name);
     Ok(DeletablePipeline { version, open_jobs: open.count() as u64 })
 }
 
-fn ensure_unread(graph: &Graph, name: &PipelineName) -> Result<()> {
+fn ensure_unread(store: &Store, graph: &Graph, name: &PipelineName) -> Result<()> {
     let readers = readers(graph, name, &name.output_repo());
     if readers.is_empty() {
         return Ok(());
     }
-    let readers: Vec<String> = readers.iter().map(|reader| format!("pipeline `{reader}` reads its output")).collect();
+    let readers = users_in_words(store, &readers, "reads its output");
     Err(EngineError::InUse { what: format!("pipeline `{name}`"), by: readers.join(", ") })
 }
 
@@ -58,9 +58,9 @@ fn ensure_unread(graph: &Graph, name: &PipelineName) -> Result<()> {
 pub fn delete_pipeline(store: &Store, name: &PipelineName, data: Data, by: &Actor) -> Result<()> {
     retry_on_conflict(store, || {
         store.pipeline(name)?;
-        let graph = Graph::load(store)?;
+        let graph = Graph::whole(store)?;
         let repo = name.output_repo();
-        ensure_unread(&graph, name)?;
+        ensure_unread(store, &graph, name)?;
         let pipeline = &graph.pipelines[name];
         let mut entries = kill_all(store, name, &format!("pipeline was deleted by {}", by.author))?;
         entries.extend(trigger_branches(store, pipeline, &BTreeSet::new())?);
@@ -111,9 +111,9 @@ pub fn start_pipeline(store: &Store, name: &PipelineName, by: &Actor) -> Result<
         if !store.pipeline(name)?.is_stopped() {
             return Ok(None);
         }
-        let mut graph = Graph::clone(&*Graph::load(store)?);
+        let mut graph = Graph::clone(&*Graph::whole(store)?);
         graph.stopped.remove(name);
-        let moves = triggers::first_heads(store, &graph.pipelines[name], store.clock().now())?;
+        let moves = triggers::first_heads(&store.whole(), &graph.pipelines[name], store.clock().now())?;
         let cause = cause(store, CauseKind::Start, by, vec![name.to_string()]);
         let mut entries = vec![Entry::PipelineStart { pipeline: name.clone() }];
         entries.extend(run_entries(store, &graph, run, cause, moves, &BTreeSet::from([name.clone()]))?);
@@ -141,8 +141,12 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &Acto
     }
     if !is_there {
         let what = format!("no input of pipeline `{name}` has a path that matches `{glob}`");
-        let reads: Vec<String> =
-            pipeline.input_branches().iter().map(|(repo, branch)| format!("pv ls {repo}@{branch}")).collect();
+        let reads: Vec<String> = pipeline
+            .input_branches()
+            .iter()
+            .filter(|(repo, _)| store.sees(repo))
+            .map(|(repo, branch)| format!("pv ls {repo}@{branch}"))
+            .collect();
         let hint = glob_hint(glob.as_str()).unwrap_or_else(|| reads.join("; "));
         return Err(EngineError::NotFound { what, hint: Some(hint) });
     }
@@ -193,11 +197,12 @@ fn again(
     let mut refs = vec![what];
     refs.extend(before.map(|job| format!("@{}", job.run)));
     retry_on_conflict(store, || {
-        let graph = Graph::load(store)?;
+        store.pipeline(name)?;
+        let graph = Graph::whole(store)?;
         if graph.stopped.contains(name) {
             return Err(EngineError::PipelineStopped { pipeline: name.clone() });
         }
-        let jobs = graph.jobs_after(store, &[], &BTreeSet::from([name.clone()]))?;
+        let jobs = graph.jobs_after(&store.whole(), &[], &BTreeSet::from([name.clone()]))?;
         if jobs.is_empty() {
             return Err(EngineError::Conflict { what: format!("pipeline `{name}` has no data to run on"), hint: None });
         }
@@ -215,6 +220,16 @@ pub fn stop_jobs(store: &Store, engine: Option<&Engine>, jobs: &[JobRow], by: &A
         Some(why) => format!("stopped by {}: {why}", by.author),
         None => format!("stopped by {}", by.author),
     };
+    // An engine ends its jobs with its own rights.
+    let ends = |job: &JobRow| Entry::Job {
+        pipeline: job.pipeline.clone(),
+        run: job.run,
+        state: SealedState::Killed,
+        commit: None,
+        document: None,
+        moved: None,
+    };
+    store.ensure_may_publish(&Change::of(jobs.iter().map(ends).collect()))?;
     // Downstream jobs first, so that none of them starts when its upstream job ends.
     for job in jobs.iter().rev() {
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };

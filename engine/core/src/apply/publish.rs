@@ -36,7 +36,7 @@ pub(super) fn publish(
 ) -> Result<Applied> {
     let run = new_run();
     retry_on_conflict(store, || {
-        let before = Graph::load(store)?;
+        let before = Graph::whole(store)?;
         recheck(&before)?;
         let mut graph = Graph::clone(&before);
         let pipelines = number_versions(store, &mut graph, prepared)?;
@@ -49,17 +49,17 @@ pub(super) fn publish(
         let needed = branches::needed(store, &graph, &changed, &moves)?;
         let made = needed.iter().map(|made| format!("{}@{}", made.repo, made.branch)).collect();
         moves.extend(needed);
-        let jobs = graph.jobs_after(store, &moves, &changed)?;
+        let jobs = graph.jobs_after(&store.whole(), &moves, &changed)?;
         let killed: Vec<JobRow> =
             store.open_jobs()?.into_iter().filter(|job| changed.contains(&job.pipeline)).collect();
         let mut applied = Applied {
             run: None,
             pipelines,
-            jobs: jobs.into_iter().map(|seed| seed.pipeline).collect(),
+            jobs: jobs.into_iter().map(|seed| seed.pipeline).filter(|name| store.sees_pipeline(name)).collect(),
             branches: made,
             kills: killed.iter().map(|job| job_id(&job.pipeline, &job.run)).collect(),
             warnings: Vec::new(),
-            graph: graph.clone(),
+            graph: graph.clone().seen_through(store),
         };
         if changed.is_empty() || why.dry {
             return Ok(applied);

@@ -37,7 +37,7 @@ pub fn rollback(store: &Store, name: &PipelineName, version: u32, by: &Actor, me
     };
     let prepared = [Prepared::of_version(&document, parsed.spec.clone())];
     let why = Why { kind: CauseKind::Rollback, by, dry: false, message: Some(rolled(version, message)) };
-    publish::publish(store, &prepared, &why, |graph| checks::diagnose(&scope, graph, &specs)?.refuse(1))
+    publish::publish(store, &prepared, &why, |graph| checks::ensure_fits(&scope, graph, &specs, 1))
 }
 
 /// `to v3: the new model misses bags`

@@ -7,6 +7,8 @@
 //! 4. [`PreparedPut::commit`] turns the content into edits of the branch's head and publishes them; it retries from the new head if
 //!    another change came first, and stores the content again if garbage collection removed some.
 //!
+//! If the sources are on another machine than the store, step 2 has two halves (`sent`): [`upload`] there, [`prepare_listed`] here.
+//!
 //! [`preview`] does step 2 without storing anything, and returns what step 4 would change. A transaction does step 2 for each of its puts.
 //! Not here: walking and reading folders (`repos::files`), how a commit is published (`changes`).
 
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use repos::files::{self, ChangeSummary, Edits, Gathered, LeftOut, Mirror, Pattern, PutOptions};
+use repos::store::Sender;
 use repos::tree::Tree;
 use repos::{RepoError, Store};
 use specs::{CommitId, ErrorKind, FilePath};
@@ -26,13 +29,16 @@ use crate::target::{CommitOutcome, TargetBranch};
 
 mod content;
 mod list;
+mod sent;
 mod source;
 mod streams;
 
 pub use list::sources_in;
+pub use sent::{PutListing, Upload, UploadedPut, prepare_listed, preview_listed, upload};
 pub use source::PutSource;
 
 pub(crate) use content::Found;
+pub(crate) use sent::{edits_of, listing_of, release};
 
 use content::PutContent;
 use streams::Streams;
@@ -140,8 +146,8 @@ pub const MAX_LIST_BYTES: u64 = 1 << 30;
 pub fn preview(store: &Store, request: &PutRequest, caller: &dyn Caller) -> Result<PutPreview> {
     let PutRequest { target, files, .. } = request;
     Streams::of(files)?.ensure_none_in_a_preview(files)?;
-    let content = Found::of(target, files)?.content(store, caller, true)?;
     let base = target.files(store)?;
+    let content = Found::of(target.named(), base, files)?.content(store, caller, true)?;
     let (edits, _) = content.edits(store, base)?;
     Ok(PutPreview { summary: files::preview(store, base, &edits)?, skipped: content.skipped() })
 }
@@ -151,12 +157,15 @@ pub fn prepare<'a>(store: &'a Store, request: &'a PutRequest, caller: &dyn Calle
     let PutRequest { target, files, .. } = request;
     let streams = Streams::of(files)?;
     let streamed = streams.store(store, caller)?;
-    let content = if streams.is_all() { None } else { Some(Found::of(target, files)?.content(store, caller, false)?) };
-    let prepared = PreparedPut { store, request, content, streamed };
-    if !prepared.streamed.files.is_empty() {
-        // Checks all files, not only those that differ: none may be written twice.
-        prepared.edits(Tree::empty())?;
-    }
+    let content = if streams.is_all() {
+        None
+    } else {
+        let found = Found::of(target.named(), target.files(store)?, files)?;
+        Some(found.content(store, caller, false)?)
+    };
+    let single_file = files.single_file().map(ToOwned::to_owned);
+    let prepared = PreparedPut { store, request, content, streamed, single_file, from: None };
+    prepared.ensure_no_path_twice()?;
     Ok(prepared)
 }
 
@@ -168,6 +177,10 @@ pub struct PreparedPut<'a> {
     /// Content of local files; `None` if all sources are streams.
     content: Option<PutContent>,
     streamed: Edits,
+    /// The single source, if it is a file; as the caller wrote it.
+    single_file: Option<PathBuf>,
+    /// The client that sent the content; `None` if it was read here.
+    from: Option<Sender<'a>>,
 }
 
 impl PreparedPut<'_> {
@@ -184,7 +197,7 @@ impl PreparedPut<'_> {
     /// The path of a file whose directory looks like a file name, and so was probably meant as one.
     pub fn odd_place(&self) -> Option<String> {
         let PutRequest { target, files, .. } = self.request;
-        let (path, name) = (files.directory.as_ref()?, files.single_file()?.file_name()?.to_str()?.to_owned());
+        let (path, name) = (files.directory.as_ref()?, self.single_file.as_ref()?.file_name()?.to_str()?.to_owned());
         let is_directory =
             || target.files(self.store).is_ok_and(|tree| matches!(tree.kind_at(self.store, path), Ok(Some(_))));
         let is_odd = files.as_path.is_none() && is_alike(&name, path.name()) && !is_directory();
@@ -200,18 +213,39 @@ impl PreparedPut<'_> {
         let committed = changes::commit(store, &new, |base| {
             tries += 1;
             let edits = self.edits(base)?;
+            if let Some(from) = &self.from {
+                // At every try: another head may lack files that this one has.
+                sent::ensure_sent(store, from, &edits)?;
+                return Ok(edits);
+            }
             if tries == 1 || !is_any_gone(store, &edits)? {
                 return Ok(edits);
             }
             self.store_again()?;
             self.edits(base)
         });
-        let (committed, summary) = committed.map_err(|error| hint_at_name(error, store, request))?;
+        let (committed, summary) = committed.map_err(|error| self.hint_at_name(error))?;
         if let Some(content) = &self.content {
             content.remember(store);
         }
-        let skipped = self.content.as_ref().map(PutContent::skipped).unwrap_or_default();
-        Ok(CommitOutcome { target: target.clone(), committed, summary, skipped })
+        if let Some(from) = &self.from {
+            let content = self.content.iter().flat_map(PutContent::entries);
+            sent::release(store, from, content.chain(self.streamed.files.values().flatten().copied()));
+        }
+        Ok(CommitOutcome { target: target.clone(), committed, summary, skipped: self.skipped() })
+    }
+
+    /// The sources that could not be read, and why.
+    fn skipped(&self) -> Vec<(PathBuf, String)> {
+        self.content.as_ref().map(PutContent::skipped).unwrap_or_default()
+    }
+
+    /// Checks all files, not only those that differ: none may be written twice.
+    fn ensure_no_path_twice(&self) -> Result<()> {
+        if !self.streamed.files.is_empty() {
+            self.edits(Tree::empty())?;
+        }
+        Ok(())
     }
 
     /// All changes that the put makes to a tree.
@@ -222,6 +256,17 @@ impl PreparedPut<'_> {
         };
         streams::join(&mut edits, self.streamed.clone())?;
         Ok(edits)
+    }
+
+    /// If the target directory is an existing file, it was probably meant as the new file's name: adds that hint.
+    fn hint_at_name(&self, error: EngineError) -> EngineError {
+        let (store, PutRequest { target, files, .. }) = (self.store, self.request);
+        let (Some(path), Some(source)) = (&files.directory, &self.single_file) else { return error };
+        let is_file = || target.files(store).is_ok_and(|tree| tree.file(store, path).is_ok_and(|file| file.is_some()));
+        if error.kind() != ErrorKind::Usage || !is_file() {
+            return error;
+        }
+        error.hinted(format!("to choose the name: pv put {} {} --as {path}", target.named(), source.display()))
     }
 
     /// Stores the content again after garbage collection removed some of it.
@@ -250,15 +295,4 @@ fn is_any_gone(store: &Store, edits: &Edits) -> Result<bool, RepoError> {
 fn is_alike(one: &str, other: &str) -> bool {
     let extension = |name: &str| std::path::Path::new(name).extension().map(std::ffi::OsStr::to_ascii_lowercase);
     extension(one).is_some() && extension(one) == extension(other)
-}
-
-/// If the target directory is an existing file, it was probably meant as the new file's name: adds that hint.
-fn hint_at_name(error: EngineError, store: &Store, request: &PutRequest) -> EngineError {
-    let PutRequest { target, files, .. } = request;
-    let (Some(path), Some(source)) = (&files.directory, files.single_file()) else { return error };
-    let is_file = || target.files(store).is_ok_and(|tree| tree.file(store, path).is_ok_and(|file| file.is_some()));
-    if error.kind() != ErrorKind::Usage || !is_file() {
-        return error;
-    }
-    error.hinted(format!("to choose the name: pv put {} {} --as {path}", target.named(), source.display()))
 }

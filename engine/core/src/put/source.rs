@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use repos::files::{Excludes, PATTERN_FILE, PutOptions};
 use repos::web::WebUrl;
-use specs::Digest;
+use specs::{Digest, Reference};
 
 use super::PutFiles;
 use crate::error::{EngineError, Result};
-use crate::target::TargetBranch;
 
 /// One source of a put.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +56,7 @@ impl PutFiles {
     }
 
     /// The options for local files, or for the input as one file.
-    pub(super) fn options(&self, target: &TargetBranch) -> PutOptions {
+    pub(super) fn options(&self, named: &Reference) -> PutOptions {
         let local = self.sources.iter().filter_map(|source| match source {
             PutSource::Path(path) => Some(self.path(path)),
             PutSource::Input => Some(PathBuf::from("-")),
@@ -68,12 +67,13 @@ impl PutFiles {
             sources.push(self.path(".".as_ref()));
         }
         PutOptions {
-            reference: target.named().to_string(),
+            reference: named.to_string(),
             directory: self.directory.clone(),
             sources,
             as_path: self.as_path.clone(),
             excludes: Excludes { patterns: self.exclude.clone(), files: &[PATTERN_FILE], built_in: &[] },
             skip_unreadable: self.skip_unreadable,
+            skip_illegal: false,
             files_from: self.files_from.clone(),
             mirror: self.mirror,
         }

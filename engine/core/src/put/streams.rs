@@ -1,6 +1,6 @@
 //! Sources that can be read only once: web addresses, archives, the caller's input as an archive.
 //!
-//! Each is streamed into the store before the branch is read; the commit lists the addresses as `origins`.
+//! Each is streamed into the store, here or elsewhere, before the branch is read; the commit lists the addresses as `origins`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use repos::RepoError;
 use repos::documents::Origin;
 use repos::files::{self, Edits};
+use repos::store::{ContentSink, put_into};
 use repos::tree::FileEntry;
 use repos::web::WebUrl;
-use repos::{RepoError, Store};
 use specs::{Digest, FilePath};
 
 use super::{Caller, PutFiles, PutSource};
@@ -107,14 +108,14 @@ impl Streams {
     }
 
     /// Reads all streams and stores their content; commits nothing.
-    pub(super) fn store(&self, store: &Store, caller: &dyn Caller) -> Result<Edits> {
+    pub(super) fn store(&self, to: &dyn ContentSink, caller: &dyn Caller) -> Result<Edits> {
         let progress = caller.progress();
         let (files, bytes) = (AtomicU64::new(0), AtomicU64::new(0));
         let on_read = |more: u64| {
             let bytes = bytes.fetch_add(more, Ordering::Relaxed) + more;
             progress(files.load(Ordering::Relaxed), bytes, 0);
         };
-        let reading = Reading { store, caller, on_read: &on_read };
+        let reading = Reading { to, caller, on_read: &on_read };
         let next = AtomicUsize::new(0);
         let done: Mutex<BTreeMap<usize, Result<Edits>>> = Mutex::default();
         let work = || {
@@ -207,7 +208,7 @@ pub(super) fn join(all: &mut Edits, more: Edits) -> Result<(), RepoError> {
 /// How streams are read.
 #[derive(Clone, Copy)]
 struct Reading<'a> {
-    store: &'a Store,
+    to: &'a dyn ContentSink,
     caller: &'a dyn Caller,
     /// Called with the number of bytes that were read.
     on_read: &'a (dyn Fn(u64) + Sync),
@@ -240,14 +241,14 @@ impl Reading<'_> {
         let source = Watched { source, reading: self };
         let (edits, digest) = match &stream.becomes {
             Becomes::File(path) => {
-                let stored = self.store.put_content(source);
+                let stored = put_into(self.to, Some(path), source);
                 let stored = stored.map_err(|error| EngineError::of_reading(&format!("`{name}`"), error))?;
                 let file = FileEntry { digest: stored.digest, size: stored.size_bytes, executable: false };
                 let files = [(path.clone(), Some(file))].into();
                 (Edits { files, new_bytes: stored.new_bytes, ..Edits::default() }, stored.digest)
             }
             Becomes::Files(directory) => {
-                let unpacked = files::unpack(self.store, source, directory, name)?;
+                let unpacked = files::unpack(self.to, source, directory, name)?;
                 (unpacked.edits, unpacked.digest)
             }
         };

@@ -162,7 +162,7 @@ fn last_tick(store: &Store, (repo, branch): &BranchOf) -> Result<Option<Timestam
 fn make(store: &Store, time: Timestamp, clocks: &[Clock], by: &Actor) -> Result<Option<RunId>> {
     let run = new_run();
     retry_on_conflict(store, || {
-        let graph = Graph::load(store)?;
+        let graph = Graph::whole(store)?;
         let mut moves = Vec::new();
         let mut done = BTreeSet::new();
         for clock in clocks.iter().filter(|clock| done.insert(clock.branch.clone())) {

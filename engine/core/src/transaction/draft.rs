@@ -227,7 +227,7 @@ impl<'s> Draft<'s> {
             crate::changes::ensure_not_tag(self.store, repo, name)?;
             self.store.branch(repo, name)?;
         }
-        ensure_not_output_branch(self.graph, repo, name)?;
+        ensure_not_output_branch(self.store, self.graph, repo, name)?;
         let to = self.commit_of(step, to)?;
         let base = tree_of(self.store, Some(to))?;
         let branch = self.branch(&step.branch)?;
@@ -250,7 +250,7 @@ impl<'s> Draft<'s> {
             let what = if is_there { "branch" } else { "tag" };
             return Err(RepoError::Exists { what: format!("{what} `{name}` of repository `{repo}`") }.into());
         }
-        ensure_not_output_branch(self.graph, repo, name)?;
+        ensure_not_output_branch(self.store, self.graph, repo, name)?;
         let at = match at {
             Some(at) => Some(self.commit_of(step, at)?),
             None => self.default_head(step)?,

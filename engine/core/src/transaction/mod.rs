@@ -29,7 +29,10 @@ mod lines;
 mod request;
 
 pub use lines::{FORMAT, Line, LineAction, lines_in};
-pub use request::{PreparedTransaction, TransactionRequest, prepare, preview};
+pub use request::{
+    Listings, NotFoundThere, PreparedTransaction, TransactionRequest, prepare, prepare_listed, preview, preview_listed,
+    upload,
+};
 
 use draft::Draft;
 
@@ -123,7 +126,7 @@ impl Transaction<'_> {
     ///
     /// `Lines` if steps are not possible.
     pub fn preview(&self, store: &Store) -> Result<Outcome> {
-        Ok(self.draft(store, &*Graph::load(store)?, new_run())?.outcome(None))
+        Ok(self.draft(store, &*Graph::whole(store)?, new_run())?.outcome(None))
     }
 
     /// Does everything or nothing; retried as a whole if another change comes first on one of its branches.
@@ -132,7 +135,7 @@ impl Transaction<'_> {
     pub fn publish(&self, store: &Store) -> Result<Outcome> {
         let run = new_run();
         retry_on_conflict(store, || {
-            let graph = Graph::load(store)?;
+            let graph = Graph::whole(store)?;
             let outcome = self.draft(store, &graph, run)?.outcome(Some(run));
             let moves: Vec<Move> = outcome.branches.iter().filter_map(as_move).collect();
             if moves.is_empty() {

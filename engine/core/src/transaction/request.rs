@@ -1,19 +1,23 @@
 //! From lines to steps: first all names and sources are resolved, then content is stored; errors in all lines are reported together.
+//!
+//! If the sources are on another machine, [`upload`] reads and sends them there, and [`prepare_listed`] takes the listings in their place.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use repos::Store;
-use repos::files::parse_list;
+use repos::files::{Edits, Outbox, parse_list};
+use repos::store::Sender;
 use repos::tree::Tree;
-use specs::{CommitId, Reference, Revision};
+use repos::{RepoError, Store};
+use serde::{Deserialize, Serialize};
+use specs::{CommitId, ErrorKind, Reference, Revision};
 
 use super::{Action, Drastic, Line, LineAction, Outcome, Step, Transaction};
-use crate::error::{EngineError, Result};
+use crate::error::{EngineError, Result, in_full};
 use crate::graph::BranchOf;
-use crate::put::{Caller, Found, MAX_LIST_BYTES, PutFiles};
+use crate::put::{self, Caller, Found, MAX_LIST_BYTES, MirrorOf, PutFiles, PutListing, Upload};
 use crate::run::Actor;
 use crate::target::TargetBranch;
 
@@ -36,11 +40,52 @@ impl TransactionRequest {
     }
 }
 
+/// What another machine found for each line that puts files, by the line's number: what it uploaded, or why it could not.
+pub type Listings = BTreeMap<u32, std::result::Result<PutListing, NotFoundThere>>;
+
+/// Why another machine could not upload the files of a line; it had uploaded nothing then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotFoundThere {
+    kind: ErrorKind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl NotFoundThere {
+    fn of(error: &EngineError) -> Self {
+        Self { kind: error.kind(), message: in_full(error), hint: error.hint() }
+    }
+
+    fn to_error(&self) -> EngineError {
+        let Self { kind, message, hint } = self.clone();
+        RepoError::Remote { kind, message, hint, race: false, collected: false }.into()
+    }
+}
+
+/// The listings of a transaction, and the client that sent their content.
+#[derive(Debug, Clone, Copy)]
+struct Listed<'a> {
+    listings: &'a Listings,
+    from: Sender<'a>,
+}
+
 /// Returns what a transaction would do: reads and hashes files, stores none of them, and makes nothing visible.
 ///
 /// `Lines` if lines cannot be done.
 pub fn preview(store: &Store, request: &TransactionRequest, caller: &dyn Caller) -> Result<Outcome> {
-    let steps = Steps { store, folder: request.folder.as_ref(), caller, dry_run: true }.of(&request.lines)?;
+    let steps = Steps { store, request, caller, listed: None, dry_run: true }.all()?;
+    request.of(&steps).preview(store)
+}
+
+/// Like [`preview`], for files that another machine listed; their content need not be here.
+pub fn preview_listed(
+    store: &Store,
+    request: &TransactionRequest,
+    listings: &Listings,
+    from: Sender<'_>,
+) -> Result<Outcome> {
+    let listed = Some(Listed { listings, from });
+    let steps = Steps { store, request, caller: &(), listed, dry_run: true }.all()?;
     request.of(&steps).preview(store)
 }
 
@@ -52,19 +97,58 @@ pub fn prepare<'a>(
     request: &'a TransactionRequest,
     caller: &'a dyn Caller,
 ) -> Result<PreparedTransaction<'a>> {
-    let steps = steps_of(store, request, caller)?;
-    Ok(PreparedTransaction { store, request, caller, steps })
+    prepare_steps(Steps { store, request, caller, listed: None, dry_run: false })
 }
 
-fn steps_of(store: &Store, request: &TransactionRequest, caller: &dyn Caller) -> Result<Vec<Step>> {
-    Steps { store, folder: request.folder.as_ref(), caller, dry_run: false }.of(&request.lines)
+/// Like [`prepare`], for content that another machine sent: see [`upload`].
+///
+/// `NotSent` if a listing names content that is missing, or that `from` neither sent nor may read.
+pub fn prepare_listed<'a>(
+    store: &'a Store,
+    request: &'a TransactionRequest,
+    listings: &'a Listings,
+    from: Sender<'a>,
+) -> Result<PreparedTransaction<'a>> {
+    prepare_steps(Steps { store, request, caller: &(), listed: Some(Listed { listings, from }), dry_run: false })
+}
+
+fn prepare_steps(all: Steps<'_>) -> Result<PreparedTransaction<'_>> {
+    Ok(PreparedTransaction { steps: all.all()?, all })
+}
+
+/// Reads the files of all lines, and sends the content that the store elsewhere lacks. Needs no store on this machine.
+///
+/// If sources of lines cannot be found, it sends nothing and returns only why: the store's half reports that together with what it finds.
+pub fn upload(request: &TransactionRequest, how: &Upload<'_>, caller: &dyn Caller) -> Result<Listings> {
+    let (mut found, mut problems) = (Vec::new(), Listings::new());
+    for line in &request.lines {
+        let LineAction::Put { on, files, files_from } = &line.action else { continue };
+        let files = with_list(request.folder.as_ref(), files, files_from.as_deref());
+        match files.and_then(|files| Found::of(&Reference { path: None, ..on.clone() }, Tree::empty(), &files)) {
+            Ok(files) => found.push((line.number, files)),
+            Err(problem) => drop(problems.insert(line.number, Err(NotFoundThere::of(&problem)))),
+        }
+    }
+    if !problems.is_empty() {
+        return Ok(problems);
+    }
+    let outbox = Outbox::new(how.to);
+    let sent = |(number, files): (u32, Found)| {
+        Ok((number, Ok(put::listing_of(&files.sent(&outbox, how.known, caller, how.dry_run)?))))
+    };
+    found.into_iter().map(sent).collect()
+}
+
+/// The files of a line, with the paths of its list.
+fn with_list(folder: Option<&PathBuf>, files: &PutFiles, list: Option<&Path>) -> Result<PutFiles> {
+    let files = PutFiles { folder: folder.cloned(), ..files.clone() };
+    let files_from = list.map(|list| read_list(&files.path(list), list)).transpose()?;
+    Ok(PutFiles { files_from: files_from.map(Into::into), ..files })
 }
 
 /// A transaction whose content is stored.
 pub struct PreparedTransaction<'a> {
-    store: &'a Store,
-    request: &'a TransactionRequest,
-    caller: &'a dyn Caller,
+    all: Steps<'a>,
     steps: Vec<Step>,
 }
 
@@ -75,29 +159,35 @@ impl PreparedTransaction<'_> {
         if !self.steps.iter().any(mirrors) {
             return Ok(Vec::new());
         }
-        Ok(self.request.of(&self.steps).preview(self.store)?.drastic)
+        Ok(self.all.request.of(&self.steps).preview(self.all.store)?.drastic)
     }
 
     /// Does everything, or nothing.
     ///
     /// `Lines` if lines cannot be done.
     pub fn publish(self) -> Result<Outcome> {
-        let Self { store, request, caller, steps } = self;
-        match request.of(&steps).publish(store) {
+        let Self { all, steps } = self;
+        let Steps { store, request, .. } = all;
+        let outcome = match request.of(&steps).publish(store) {
             // Content that was collected meanwhile is stored again.
-            Err(EngineError::Store(error)) if Store::is_collected(&error) => {
-                request.of(&steps_of(store, request, caller)?).publish(store)
-            }
+            Err(EngineError::Store(error)) if Store::is_collected(&error) => request.of(&all.all()?).publish(store),
             done => done,
+        }?;
+        if let Some(Listed { listings, from }) = &all.listed {
+            put::release(store, from, listings.values().flatten().flat_map(PutListing::entries));
         }
+        Ok(outcome)
     }
 }
 
 /// Turns lines into steps.
+#[derive(Clone, Copy)]
 struct Steps<'a> {
     store: &'a Store,
-    folder: Option<&'a PathBuf>,
+    request: &'a TransactionRequest,
     caller: &'a dyn Caller,
+    /// In place of files on this machine.
+    listed: Option<Listed<'a>>,
     dry_run: bool,
 }
 
@@ -110,7 +200,8 @@ struct FoundLine<'a> {
 }
 
 impl Steps<'_> {
-    fn of(&self, lines: &[Line]) -> Result<Vec<Step>> {
+    fn all(&self) -> Result<Vec<Step>> {
+        let lines = &self.request.lines;
         let (mut problems, mut found, mut created) = (Vec::new(), Vec::new(), HashSet::new());
         for line in lines {
             match self.find(line, &created) {
@@ -141,12 +232,15 @@ impl Steps<'_> {
         };
         let expect = line.expect.as_ref().map(|revision| target.revision(self.store, revision)).transpose()?;
         let files = match &line.action {
-            LineAction::Put { files, files_from, .. } => {
-                let files = self.files(files, files_from.as_deref())?;
-                Some(Found::of(&target, &files)?)
+            LineAction::Put { files, files_from, .. } if self.listed.is_none() => {
+                let files = with_list(self.request.folder.as_ref(), files, files_from.as_deref())?;
+                Some(Found::of(target.named(), target.files(self.store)?, &files)?)
             }
             _ => None,
         };
+        if let Some(Err(problem)) = self.listed.and_then(|listed| listed.listings.get(&line.number)) {
+            return Err(problem.to_error());
+        }
         Ok(FoundLine { line, branch: (target.repo, target.branch), expect, files })
     }
 
@@ -159,21 +253,18 @@ impl Steps<'_> {
         }
     }
 
-    /// The files of a line, with the paths of its list.
-    fn files(&self, files: &PutFiles, list: Option<&Path>) -> Result<PutFiles> {
-        let files = PutFiles { folder: self.folder.cloned(), ..files.clone() };
-        let files_from = list.map(|list| read_list(&files.path(list), list)).transpose()?;
-        Ok(PutFiles { files_from: files_from.map(Into::into), ..files })
-    }
-
     fn step(&self, found: FoundLine<'_>) -> Result<Step> {
         let FoundLine { line, branch, expect, files } = found;
         let action = match &line.action {
+            LineAction::Put { files, .. } if self.listed.is_some() => {
+                let (edits, mirror) = self.listed(line.number, files)?;
+                Action::Put { edits, mirror }
+            }
             LineAction::Put { .. } => {
                 let files = files.expect("a put was gathered when it was found");
                 let content = files.content(self.store, self.caller, self.dry_run)?;
                 // All files, whatever the branch holds: earlier steps may change it.
-                Action::Put { edits: content.edits(self.store, Tree::empty())?.0, mirror: content.mirror() }
+                Action::Put { edits: content.edits(self.store, Tree::empty())?.0, mirror: content.mirror()? }
             }
             LineAction::Rm { paths, recursive, .. } => Action::Rm { paths: paths.clone(), recursive: *recursive },
             LineAction::Mv { from, to, .. } => Action::Mv { from: from.clone(), to: to.clone() },
@@ -182,6 +273,18 @@ impl Steps<'_> {
             LineAction::BranchCreate { at, .. } => Action::Create { at: at.clone() },
         };
         Ok(Step { line: line.number, message: line.message.clone(), expect, branch, action })
+    }
+}
+
+impl Steps<'_> {
+    /// What another machine uploaded for a line.
+    fn listed(&self, line: u32, files: &PutFiles) -> Result<(Edits, Option<MirrorOf>)> {
+        let listing = self.listed.and_then(|listed| Some((listed.listings.get(&line)?.as_ref().ok()?, listed.from)));
+        let Some((listing, from)) = listing else {
+            let problem = EngineError::usage("its files were not uploaded", "repeat the command");
+            return Err(EngineError::Lines(vec![(line, problem)]));
+        };
+        put::edits_of(self.store, files, listing, &from, self.dry_run)
     }
 }
 

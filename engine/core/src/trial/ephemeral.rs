@@ -31,15 +31,29 @@ pub struct EphemeralTrial {
     /// Folders that the sandboxes show.
     pub mounts: Vec<HostFolder>,
     /// Where the outputs are written.
-    pub out: Option<PathBuf>,
+    pub out: Option<Out>,
     /// Input for a shell in place of the pipeline's command; only for one datum.
     pub console: Option<Console>,
+}
+
+/// Where the outputs of a trial are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Out {
+    /// To this folder of the host.
+    Folder(PathBuf),
+    /// To a machine elsewhere, by the caller.
+    Elsewhere,
 }
 
 impl EphemeralTrial {
     /// Whether a trial is of this kind at all.
     pub fn is_any(&self) -> bool {
-        !self.mounts.is_empty() || self.out.is_some() || self.console.is_some()
+        self.uses_host() || self.out.is_some()
+    }
+
+    /// Whether it uses folders of the host, or runs commands that no pipeline has.
+    pub(super) fn uses_host(&self) -> bool {
+        !self.mounts.is_empty() || matches!(self.out, Some(Out::Folder(_))) || self.console.is_some()
     }
 }
 
@@ -147,7 +161,7 @@ impl<'a> Trial<'a> {
             },
         );
         ended?;
-        if let Some(out) = &self.ephemeral.out {
+        if let Some(Out::Folder(out)) = &self.ephemeral.out {
             blocking(|| self.bring(out))?;
         }
         let Counts { failed, total, .. } = self.counts;

@@ -6,6 +6,7 @@
 //! - `select` which pipelines a trial runs, and with which inputs
 //! - `sample` which datums, if not all
 //! - `kept` recorded trials
+//! - `room` folders for what a machine elsewhere mounts
 //! - `ephemeral` trials of which nothing is kept: with folders of the host, with output to a folder of the host, or with a shell
 //!
 //! Not here: how a job's datums are executed (`execution`), how a spec becomes a version (`apply`), how the results compare with the
@@ -14,19 +15,24 @@
 mod ephemeral;
 mod kept;
 mod request;
+mod room;
 mod sample;
 mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use repos::access::Right;
 use repos::documents::RecipeInput;
+use repos::files::GetItem;
+use repos::tree::FileEntry;
 use repos::{RepoError, Store};
-use specs::{CommitId, DatumId, Digest, Glob, PipelineName, RepoName, RunId};
+use specs::{CommitId, DatumId, Digest, FilePath, Glob, PipelineName, RepoName, RunId};
 use tokio::sync::watch;
 
-pub use ephemeral::EphemeralTrial;
-pub use request::{Replacement, TrialRequest};
+pub use ephemeral::{EphemeralTrial, Out};
+pub use request::{Replacement, TrialRequest, upload_mount, upload_mounts};
+pub use room::Room;
 
 use crate::datums::DatumKey;
 use crate::datums::DatumMap;
@@ -52,6 +58,8 @@ pub struct Request {
     pub sample: Sample,
     /// The request in the user's words, for the record.
     pub refs: Vec<String>,
+    /// The handle of who makes it: an engine's own has no limits.
+    store: Store,
 }
 
 /// Which datums to try.
@@ -96,6 +104,21 @@ pub struct Tried {
     pub jobs: Vec<TriedJob>,
     /// Downstream pipelines that it would have affected if it had made commits.
     pub left_out: Vec<PipelineName>,
+}
+
+impl Tried {
+    /// All files that it wrote, for another machine to get, if its results are not kept.
+    pub fn loose_files(&self) -> Vec<GetItem> {
+        let of_job = |job: &TriedJob| match &job.output {
+            TriedOutput::EphemeralTrial { files, .. } => files.iter().filter_map(item).collect(),
+            TriedOutput::Nothing | TriedOutput::Kept { .. } => Vec::new(),
+        };
+        self.jobs.iter().flat_map(of_job).collect()
+    }
+}
+
+fn item((path, file): (&FilePath, &FileEntry)) -> Option<GetItem> {
+    Some(GetItem { path: path.below(&FilePath::root())?.to_owned(), file: *file })
 }
 
 /// The outcome of one pipeline.
@@ -190,7 +213,8 @@ pub fn branch_read(graph: &Graph, repo: &RepoName) -> Result<BranchOf> {
 
 /// Runs a trial. `stop` ends it: what is done stays in the cache. `on_begin` is called before anything is executed.
 ///
-/// Runs on the engine's [runtime](Engine::runtime). `Usage` if the request selects nothing, `NotFound` if no datum is left.
+/// Runs on the engine's [runtime](Engine::runtime). `Usage` if the request selects nothing, `NotFound` if no datum is left, `Refused` for
+/// one that is tied to the host without the right to.
 pub async fn try_out(
     engine: &Engine,
     request: &Request,
@@ -200,6 +224,9 @@ pub async fn try_out(
     on_begin: OnBegin<'_>,
 ) -> Result<Tried> {
     if ephemeral.is_any() {
+        if ephemeral.uses_host() {
+            request.store.ensure_may(Right::Host)?;
+        }
         return ephemeral::run(engine, request, ephemeral, stop, on_begin).await;
     }
     kept::run(engine, request, by, stop, on_begin).await
