@@ -121,14 +121,15 @@ pub fn find(store: &Store, sought: &Sought, word: &str) -> Result<Vec<FoundView>
     for what in &sought.what {
         found.extend(files::find(store, what)?.into_iter().map(FoundView::from));
     }
-    if found.is_empty() { Err(nothing(sought, word)) } else { Ok(found) }
+    if found.is_empty() { Err(nothing(store, sought, word)) } else { Ok(found) }
 }
 
-fn nothing(sought: &Sought, word: &str) -> EngineError {
+fn nothing(store: &Store, sought: &Sought, word: &str) -> EngineError {
+    let commit = if store.is_limited() { "commit that is visible to you" } else { "commit" };
     let (what, hint) = match sought.what.as_slice() {
-        [What::Bytes(digest)] => (format!("no commit contains a file with SHA-256 {digest}"), None),
-        [What::Path(_)] => (format!("no commit contains a file that matches `{word}`"), files::glob_hint(word)),
-        _ => (format!("no commit contains any file of `{word}`"), None),
+        [What::Bytes(digest)] => (format!("no {commit} contains a file with SHA-256 {digest}"), None),
+        [What::Path(_)] => (format!("no {commit} contains a file that matches `{word}`"), files::glob_hint(word)),
+        _ => (format!("no {commit} contains any file of `{word}`"), None),
     };
     EngineError::NotFound { what, hint }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use engine::{EngineError, Result};
+use repos::access::Right;
 use repos::documents::VersionDocument;
 use repos::{Store, Timestamp};
-use sandbox::{SavedImage, SavedImages};
+use sandbox::{Executor, SameImage, SavedImage, SavedImages};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{Digest, Reference};
@@ -72,9 +73,15 @@ pub fn image_view(store: &Store, image: Recorded, in_engine: Option<bool>) -> Re
     Ok(ImageView { digest, reference, id, registry_digest, used_by, in_engine, saved })
 }
 
-/// The saved images of a store.
-pub fn saved_images(store: &Store) -> SavedImages {
+/// The saved images of a store, to say where an image is.
+fn saved_images(store: &Store) -> SavedImages {
     SavedImages::of(&store.folder())
+}
+
+/// The saved images of a store, to load or save some. `Refused` without the right to.
+pub fn saved_images_to_use(store: &Store) -> Result<SavedImages> {
+    store.ensure_may(Right::Images)?;
+    Ok(saved_images(store))
 }
 
 /// All recorded images, in the order of first use.
@@ -151,4 +158,99 @@ fn collect(file: &FileNode, images: &mut Vec<Digest>) {
         images.extend(datum.image.iter().map(|image| image.digest));
         datum.inputs.iter().flat_map(|input| &input.files).for_each(|file| collect(file, images));
     }
+}
+
+/// An image that was saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageSavedView {
+    /// Its digest, as in recipes.
+    pub digest: Digest,
+    /// Whether it was not saved before.
+    pub new: bool,
+    /// Its reference in the spec.
+    pub reference: String,
+    /// The archive in the store's folder.
+    pub saved: SavedView,
+}
+
+/// A saved image that the container engine has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageLoadedView {
+    /// Its digest, as in recipes.
+    pub digest: Digest,
+    /// Whether the container engine did not have it before.
+    pub loaded: bool,
+    /// Its reference in the spec.
+    pub reference: String,
+}
+
+/// Saves the selected images that are not saved yet, out of a container engine; calls `done` with each. See [`images_named`].
+pub async fn save_images(
+    store: &Store,
+    engine: &dyn Executor,
+    (words, every): (&[String], bool),
+    mut done: impl FnMut(ImageSavedView) -> Result<()>,
+) -> Result<()> {
+    let images = images_named(store, words, every)?;
+    if images.is_empty() {
+        let hint = Some("pv image list; the process executor uses no images".to_owned());
+        return Err(EngineError::NotFound { what: "no image is recorded for these".to_owned(), hint });
+    }
+    let saved = saved_images_to_use(store)?;
+    for Recorded { stamp, .. } in images {
+        let known = saved.find(&stamp.digest)?;
+        let new = known.is_none();
+        let kept = if let Some(known) = known {
+            known
+        } else {
+            let mut incoming = saved.begin()?;
+            engine.save_image(&SameImage::from(&stamp), &mut incoming).await?;
+            incoming.finish(&stamp, store.clock().now())?
+        };
+        done(ImageSavedView { digest: stamp.digest, new, reference: stamp.reference, saved: SavedView::from(&kept) })?;
+    }
+    Ok(())
+}
+
+/// Loads the selected images, of those that are saved, into a container engine that lacks them; calls `done` with each.
+pub async fn load_images(
+    store: &Store,
+    engine: &dyn Executor,
+    words: &[String],
+    mut done: impl FnMut(ImageLoadedView) -> Result<()>,
+) -> Result<()> {
+    let saved = saved_images_to_use(store)?;
+    let mut is_any = false;
+    for Recorded { stamp, .. } in images_named(store, words, true)? {
+        let Some(archive) = saved.find(&stamp.digest)? else {
+            if words.is_empty() {
+                continue;
+            }
+            let what = format!("image `{}` ({}) was not saved", stamp.reference, stamp.digest.short(8));
+            let hint = Some("run pv image save on a machine that still has it".to_owned());
+            return Err(EngineError::NotFound { what, hint });
+        };
+        is_any = true;
+        let has_it = engine.has_image(&SameImage::from(&stamp)).await?;
+        if !has_it {
+            engine.load_image(&archive, &saved).await?;
+        }
+        done(ImageLoadedView { digest: stamp.digest, loaded: !has_it, reference: stamp.reference })?;
+    }
+    if is_any {
+        return Ok(());
+    }
+    let hint = Some("pv image save saves images".to_owned());
+    Err(EngineError::NotFound { what: "no image was saved".to_owned(), hint })
+}
+
+/// All recorded images, each with whether a container engine has it.
+pub async fn image_views(store: &Store, engine: &dyn Executor) -> Result<Vec<ImageView>> {
+    let mut views = Vec::new();
+    for image in images(store)? {
+        // Without an answer from the container engine, the recorded images are still listed.
+        let in_engine = engine.has_image(&SameImage::from(&image.stamp)).await.ok();
+        views.push(image_view(store, image, in_engine)?);
+    }
+    Ok(views)
 }

@@ -1,6 +1,6 @@
 //! The keys that sign a store's commits.
 
-use engine::Result;
+use engine::{EngineError, Result};
 use repos::keys::PublicKey;
 use repos::log::checkpoint::verifier_key;
 use repos::{KeyRow, Store, Timestamp};
@@ -64,4 +64,57 @@ pub fn keys(store: &Store) -> Result<Vec<KeyView>> {
 pub fn own_key(store: &Store) -> Result<Option<OwnKey>> {
     let id = store.id()?;
     Ok(store.public_key()?.map(|key| OwnKey { pem: key.to_pem(), verifier_key: verifier_key(&id, &key) }))
+}
+
+/// A key that replaced another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RotatedView {
+    /// Its fingerprint.
+    pub fingerprint: Digest,
+    /// The fingerprint of the key that it replaced.
+    pub previous: Digest,
+    /// As PEM.
+    pub public_key: String,
+}
+
+/// A key that counts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrustedView {
+    /// Whether it did not count before.
+    pub changed: bool,
+    /// Its fingerprint.
+    pub fingerprint: Digest,
+    /// Whether it counts.
+    pub vouched: bool,
+}
+
+/// What a replacement of the store's key by `new` did.
+pub fn rotated_view(previous: Digest, new: &PublicKey) -> RotatedView {
+    RotatedView { fingerprint: new.fingerprint(), previous, public_key: new.to_pem() }
+}
+
+/// Minimum number of hex digits of a prefix.
+const LEAST_DIGITS: usize = 8;
+
+/// The key whose fingerprint begins with these digits, and whether it counts already.
+pub fn key_by_prefix(store: &Store, digits: &str) -> Result<(Digest, bool)> {
+    let wanted = digits.to_ascii_lowercase();
+    let hint = "pv key show lists the keys";
+    if wanted.len() < LEAST_DIGITS {
+        let what = "a fingerprint needs at least 8 digits".to_owned();
+        return Err(EngineError::Usage { what, hint: Some(hint.to_owned()) });
+    }
+    let mut fits = store.signing_keys()?;
+    fits.retain(|(key, _)| key.to_string().starts_with(&wanted));
+    match fits.as_slice() {
+        [(key, row)] => Ok((*key, row.vouched)),
+        [] => {
+            let what = format!("the journal has no key that begins with {wanted}");
+            Err(EngineError::NotFound { what, hint: Some(hint.to_owned()) })
+        }
+        _ => {
+            let what = format!("several keys begin with {wanted}");
+            Err(EngineError::Usage { what, hint: Some(hint.to_owned()) })
+        }
+    }
 }

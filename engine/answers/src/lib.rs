@@ -4,10 +4,12 @@
 //! ```text
 //! words    commands as a shell reads them
 //! sorted   objects with their fields in alphabetical order
+//! sight    what of an answer is not visible to the one who asks
 //! named    resolves words: all kinds of ids, versions of pipelines, jobs; and the files that they stand for
 //! file     files and directories: listed, read, copied
 //! commit   commits, their history, signatures and certificates
 //! run      runs and their causes
+//! change   what a change of files did
 //! repo     repositories
 //! branch   branches and their moves
 //! tag      tags
@@ -15,9 +17,12 @@
 //! job      jobs: in short, in full
 //! pipeline pipelines: their state, their parts, their versions
 //! logs     output of user code
+//! watch    watched folders, and how they are doing
 //! status   an overview of the store, and what needs the user
 //! setting  settings, and the names of secrets
 //! key      the keys that sign commits
+//! event    changes of the store, in order
+//! token    the tokens that a server accepts, and the log of what was done with them
 //! find     where a content or a name is and was
 //! object   anything that a word names, and its description
 //! trace    where a file comes from, and what was derived from it
@@ -32,13 +37,18 @@
 //! ```
 //! Nothing here changes a store. Not here: what makes commits flow (`engine`), words and tables (`cli`).
 //!
+//! A store handle with limited access (`Store::seen_by`) gets an answer without what it may not see; where something leads there, the
+//! answer says how much is missing (`sight`).
+//!
 //! Parameters are plain data: a store, what an engine of this process does (`Live`), ids, filters, limits. So the command line, the
 //! server and the web page call the same functions. `tests/schemas.rs` holds the JSON schema of every type that programs see.
 
 pub mod branch;
+pub mod change;
 pub mod commit;
 pub mod datum;
 pub mod diff;
+pub mod event;
 pub mod explain;
 pub mod file;
 pub mod find;
@@ -55,10 +65,13 @@ pub mod proof;
 pub mod repo;
 pub mod run;
 pub mod setting;
+pub mod sight;
 pub mod sorted;
 pub mod status;
 pub mod tag;
+pub mod token;
 pub mod trace;
 pub mod trial;
 pub mod upkeep;
+pub mod watch;
 pub mod words;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use engine::Result;
 use engine::feed::{Feed, Printed, Printing};
 use engine::live::{JobKey, Live};
+use repos::access::is_stand_in;
 use repos::documents::{ResultState, Try};
 use repos::{JobRow, Store, Timestamp};
 use schemars::JsonSchema;
@@ -114,7 +115,8 @@ fn at_work(store: &Store, live: Option<&Live>, datum: &DatumRef) -> Result<Optio
     };
     let is_meant = |key: &JobKey| only.as_ref().is_none_or(|job| key_of(job) == *key);
     let mut found = Vec::new();
-    for (key, known) in live.all().into_iter().filter(|(key, _)| is_meant(key)) {
+    let is_seen = |key: &JobKey| store.sees_pipeline(&key.pipeline);
+    for (key, known) in live.all().into_iter().filter(|(key, _)| is_meant(key) && is_seen(key)) {
         let datums = known.feed.at_work().into_iter();
         let meant = datums.filter(|printing| printing.datum().to_string().starts_with(id.as_str()));
         found.extend(meant.map(|printing| (key.clone(), known.feed.clone(), printing)));
@@ -153,9 +155,9 @@ pub fn result_of(store: &Store, digest: &Digest) -> Result<ResultDocument> {
     Ok(store.document(digest)?)
 }
 
-/// The paths that a datum reads, on one line.
-pub fn title_of(store: &Store, datum: &DatumId) -> Result<String> {
-    let paths = paths_of(store, datum)?;
+/// The visible paths that a datum of a job reads, on one line.
+pub fn title_of(store: &Store, job: &JobRow, datum: &DatumId) -> Result<String> {
+    let paths = paths_of(store, job, datum)?;
     let more = if paths.len() > NAMED { " …" } else { "" };
     let named: Vec<&str> = paths.iter().take(NAMED).map(FilePath::as_str).collect();
     Ok(named.join(" ") + more)
@@ -192,7 +194,7 @@ pub fn logs_of_job<'s>(
     let mut results = results_of(store, live, job)?;
     let mut at_work = at_work.into_iter();
     let mut ended = HashSet::new();
-    let (run, pipeline) = (job.run, job.pipeline.clone());
+    let (run, pipeline, job) = (job.run, job.pipeline.clone(), job.clone());
     let is_any_at_work = at_work.len() > 0;
     Ok(std::iter::from_fn(move || {
         for entry in results.by_ref() {
@@ -205,7 +207,7 @@ pub fn logs_of_job<'s>(
                 if (wanted.own && !is_own) || (wanted.failed && result.state != ResultState::Failed) {
                     return Ok(None);
                 }
-                let title = place.map_or_else(|| title_of(store, &result.recipe), Ok)?;
+                let title = place.map_or_else(|| title_of(store, &job, &result.recipe), Ok)?;
                 Ok(Some(DatumLog::Ended(title, Box::new(result))))
             });
             if let Some(log) = read.transpose() {
@@ -213,17 +215,20 @@ pub fn logs_of_job<'s>(
             }
         }
         let printing = at_work.find(|printing| !wanted.failed && !ended.contains(&printing.datum()))?;
-        Some(at_work_log(store, &printing))
+        Some(at_work_log(store, &job, &printing))
     }))
 }
 
-/// The output of a running datum so far.
-pub fn at_work_log(store: &Store, printing: &Printing) -> Result<DatumLog> {
-    let title = title_of(store, &printing.datum())?;
+/// The output of a running datum of a job so far.
+pub fn at_work_log(store: &Store, job: &JobRow, printing: &Printing) -> Result<DatumLog> {
+    let title = title_of(store, job, &printing.datum())?;
     Ok(DatumLog::AtWork(title, printing.so_far(store)?))
 }
 
-/// The job of a result.
+/// The job of a result; without its name if it is not visible.
 pub fn job_of(result: &ResultDocument) -> String {
+    if is_stand_in(result.pipeline.as_str()) {
+        return "not visible to you".to_owned();
+    }
     job_id(&result.pipeline, &result.run)
 }

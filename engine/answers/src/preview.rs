@@ -16,6 +16,7 @@ use specs::spec::{Input, PfsInput, Reprocess};
 use specs::{DatumId, Digest, FilePath, Glob, PipelineName, RunId};
 
 use crate::explain::changes_of_recipe;
+use crate::sight::{InputSight, is_none};
 use engine::Result;
 use engine::cache::{Known, cached};
 use engine::datums::result_in;
@@ -75,6 +76,9 @@ pub struct PreviewDatum {
     pub executes: bool,
     /// The reason, as in the summary.
     pub why: String,
+    /// How many of its inputs are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 /// What would happen to a datum, with its job.
@@ -129,6 +133,35 @@ const NO_BOUND: u64 = (1 << 53) - 1;
 /// The preview of a job that can start is exact. For one that waits it is an upper bound, if there is one: how many files an upstream
 /// pipeline will write is unknown before it ran.
 pub fn pending(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Preview>> {
+    // What a job would do depends on all of its inputs, visible or not.
+    seen(store, pending_in(&store.whole(), names, each, limit)?)
+}
+
+/// Previews without what is not visible.
+fn seen(store: &Store, mut previews: Vec<Preview>) -> Result<Vec<Preview>> {
+    if !store.is_limited() {
+        return Ok(previews);
+    }
+    previews.retain(|preview| store.sees_pipeline(&preview.pipeline));
+    for preview in &mut previews {
+        let row = store.find_pipeline(&preview.pipeline)?;
+        let pipeline = row.map(|row| Pipeline::load(store, &row)).transpose()?;
+        let sight = pipeline.map_or_else(InputSight::nothing, |pipeline| InputSight::of(store, &pipeline));
+        preview.why = store.without_hidden(&preview.why)?;
+        for reason in &mut preview.reasons {
+            reason.why = store.without_hidden(&reason.why)?;
+        }
+        for datum in &mut preview.datums {
+            datum.why = store.without_hidden(&datum.why)?;
+            let all = datum.inputs.len();
+            datum.inputs.retain(|input| sight.sees(&input.input));
+            datum.not_visible = (all - datum.inputs.len()) as u64;
+        }
+    }
+    Ok(previews)
+}
+
+fn pending_in(store: &Store, names: &BTreeSet<PipelineName>, each: bool, limit: usize) -> Result<Vec<Preview>> {
     let open = store.open_jobs()?;
     let inputs = InputResolver::new(store, &open);
     let mut versions = Vec::new();
@@ -178,6 +211,16 @@ fn waiting(
 
 /// What the jobs would do that follow once the `changed` pipelines are as in `graph`, on the current data.
 pub fn proposed(
+    store: &Store,
+    graph: &Graph,
+    changed: &BTreeSet<PipelineName>,
+    each: bool,
+    limit: usize,
+) -> Result<Vec<Preview>> {
+    seen(store, proposed_in(&store.whole(), graph, changed, each, limit)?)
+}
+
+fn proposed_in(
     store: &Store,
     graph: &Graph,
     changed: &BTreeSet<PipelineName>,
@@ -333,7 +376,8 @@ fn of_inputs(
         if each {
             let name = |input: &InputMatch| recipes.leaves()[input.leaf].input.name.clone();
             let named = inputs.iter().map(|input| PreviewInput { input: name(input), path: input.path.clone() });
-            datums.push(PreviewDatum { id: prepared.id, inputs: named.collect(), executes: runs, why: reason });
+            let inputs = named.collect();
+            datums.push(PreviewDatum { id: prepared.id, inputs, executes: runs, why: reason, not_visible: 0 });
         }
     }
     let reasons = reasons.rolled_up();

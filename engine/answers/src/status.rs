@@ -10,11 +10,12 @@ use repos::settings::EXECUTOR;
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use specs::PipelineName;
+use specs::{NotificationName, PipelineName, WatchName};
 
 use crate::job::JobState;
 use crate::pipeline::{PipelineLine, PipelineState, pipelines};
 use crate::repo::{RepoKind, RepoView, repos};
+use crate::watch::{WatchView, watches};
 use crate::words::shell_word;
 use specs::words::plural;
 
@@ -27,7 +28,7 @@ pub struct StatusView {
     pub executor: String,
     /// Whether an engine is running.
     pub running: bool,
-    /// Bytes of all files in the store's folder.
+    /// Bytes of all files in the store's folder; with access to some repositories only, those of the files at their heads.
     pub size_bytes: u64,
     /// Free bytes on its disk.
     pub free_bytes: u64,
@@ -35,10 +36,23 @@ pub struct StatusView {
     pub repos: Vec<RepoView>,
     /// The pipelines, upstream first.
     pub pipelines: Vec<PipelineLine>,
+    /// Folders that are watched.
+    pub watches: Vec<WatchView>,
     /// What needs an action by the user.
     pub needs_you: Vec<Need>,
     /// Specs and code on this machine that differ from what was applied.
     pub differs_on_disk: Vec<Drift>,
+    /// Notifications that do not arrive. The caller adds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<NotificationNeed>,
+}
+
+impl Need {
+    /// The name of what it is about.
+    pub fn name(&self) -> &str {
+        let watch = || self.watch.as_ref().map(WatchName::as_str);
+        self.pipeline.as_ref().map(PipelineName::as_str).or_else(watch).unwrap_or_default()
+    }
 }
 
 impl StatusView {
@@ -51,8 +65,23 @@ impl StatusView {
 /// Something that needs an action by the user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
-    /// The pipeline.
-    pub pipeline: PipelineName,
+    /// The pipeline, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<PipelineName>,
+    /// The watched folder, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchName>,
+    /// What is wrong.
+    pub what: String,
+    /// The commands to run, in this order.
+    pub commands: Vec<String>,
+}
+
+/// A notification that does not arrive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotificationNeed {
+    /// The notification.
+    pub notification: NotificationName,
     /// What is wrong.
     pub what: String,
     /// The commands to run, in this order.
@@ -73,16 +102,27 @@ pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<
     let pipelines = pipelines(store, live)?;
     let repos = repos(store, |kind| wanted.all_repos || kind != RepoKind::Output)?.collect::<Result<_>>()?;
     let folder = store.folder();
-    let differs_on_disk = drifts(store, &*Graph::load(store)?)?;
+    // Compared are whole specs, also with inputs that are not visible.
+    let whole = store.whole();
+    let mut differs_on_disk = drifts(&whole, &*Graph::load(&whole)?)?;
+    differs_on_disk.retain(|drift| store.sees_pipeline(&drift.pipeline));
+    let watches = watches(store)?;
     let to_apply = differs_on_disk.iter().map(|drift| apply_need(wanted.folder, drift));
     Ok(StatusView {
         store: store.dir().to_owned(),
         executor: store.setting_text(&EXECUTOR)?.0,
         running: live.is_some(),
-        size_bytes: bytes_below(&folder),
+        size_bytes: if store.is_limited() { visible_bytes(store)? } else { bytes_below(&folder) },
         free_bytes: free_bytes(&folder)?,
-        needs_you: pipelines.iter().filter_map(need).chain(to_apply).collect(),
+        needs_you: pipelines
+            .iter()
+            .filter_map(need)
+            .chain(to_apply)
+            .chain(watches.iter().filter_map(watch_need))
+            .collect(),
+        watches,
         differs_on_disk,
+        notifications: Vec::new(),
         repos,
         pipelines,
     })
@@ -100,7 +140,7 @@ fn apply_need(folder: &Path, drift: &Drift) -> Need {
         let what = format!("{} on disk {differs} from the applied version: {file}", parts.join(" and "));
         (what, vec![format!("pv plan -f {word}"), format!("pv pipeline apply -f {word}")])
     };
-    Need { pipeline: drift.pipeline.clone(), what, commands }
+    Need { pipeline: Some(drift.pipeline.clone()), watch: None, what, commands }
 }
 
 /// What a pipeline needs from the user; nothing if it is current or progresses on its own.
@@ -127,7 +167,25 @@ fn need(line: &PipelineLine) -> Option<Need> {
         }
         PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv pipeline start {name}")]),
     };
-    Some(Need { pipeline: name.clone(), what, commands })
+    Some(Need { pipeline: Some(name.clone()), watch: None, what, commands })
+}
+
+/// What a watch needs from the user; nothing if it works or rests.
+fn watch_need(watch: &WatchView) -> Option<Need> {
+    let first = watch.troubles.first().filter(|_| !watch.paused)?;
+    let others = watch.troubles_count.saturating_sub(1);
+    let others = if others == 0 { String::new() } else { format!(" (and {others} more)") };
+    Some(Need {
+        pipeline: None,
+        watch: Some(watch.name.clone()),
+        what: format!("{}{others}", first.sentence()),
+        commands: vec!["pv watch list".to_owned()],
+    })
+}
+
+/// Bytes of the files at the heads of visible repositories.
+fn visible_bytes(store: &Store) -> Result<u64> {
+    repos(store, |_| true)?.map(|repo| Ok(repo?.size_bytes)).sum()
 }
 
 /// Bytes of all files below a folder; unreadable ones count as zero.
@@ -141,7 +199,8 @@ fn bytes_below(folder: &Path) -> u64 {
     entries.flatten().map(bytes).sum()
 }
 
-fn free_bytes(folder: &Path) -> Result<u64> {
+/// Bytes that are free on the disk of a folder.
+pub fn free_bytes(folder: &Path) -> Result<u64> {
     let disk = rustix::fs::statvfs(folder).map_err(|error| RepoError::Io {
         doing: "read the free space of",
         path: folder.to_owned(),

@@ -6,10 +6,11 @@ use engine::Result;
 use repos::fsck::repair::Done;
 use repos::fsck::{Problem, Report};
 use repos::gc::{self, Collected, Reason};
+use repos::store::Mirrored;
 use repos::{Store, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use specs::{CommitId, Digest, RepoName};
+use specs::{BranchName, CommitId, Digest, RepoName, RunId};
 
 pub use repos::gc::{Plan, Selection};
 
@@ -228,4 +229,50 @@ pub fn freed_by(store: &Store, plan: &Plan, tell: &(dyn Fn(&str, u64, u64) + Syn
     let account = gc::account_of(store, plan, tell)?;
     let pruned = account.gone.iter().filter(|((reason, _), _)| *reason == Reason::Pruned);
     Ok(pruned.map(|(_, amount)| amount.size_bytes).sum())
+}
+
+/// A commit that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeletedCommitView {
+    /// The branch of which it was the head.
+    pub branch: BranchName,
+    /// Its id.
+    pub commit: CommitId,
+    /// The word `commit`.
+    pub deleted: &'static str,
+    /// Where the branch points now; `null` if it is empty.
+    pub head: Option<CommitId>,
+    /// Its repository.
+    pub repo: RepoName,
+    /// The run that its deletion caused.
+    pub run: RunId,
+}
+
+/// What a mirror holds, and what was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[expect(missing_docs, reason = "the fields are named after what they count")]
+pub struct MirrorView {
+    /// Where it is.
+    pub url: String,
+    pub records: u64,
+    pub packs: u64,
+    pub size_bytes: u64,
+    pub new_records: u64,
+    pub new_packs: u64,
+    pub new_bytes: u64,
+    pub removed_packs: u64,
+}
+
+/// What a mirror at `url` holds, and what was sent.
+pub fn mirror_view(url: String, done: &Mirrored) -> MirrorView {
+    MirrorView {
+        url,
+        records: done.records,
+        packs: done.packs,
+        size_bytes: done.size_bytes,
+        new_records: done.new_records,
+        new_packs: done.new_packs,
+        new_bytes: done.new_bytes,
+        removed_packs: done.removed_packs,
+    }
 }

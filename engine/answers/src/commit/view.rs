@@ -1,5 +1,6 @@
 //! A commit: its document with every field, its id, files and bytes.
 
+use crate::sight::is_none;
 use engine::Result;
 use repos::Store;
 use repos::documents::Commit;
@@ -25,6 +26,9 @@ pub struct CommitView {
     pub files: u64,
     /// Their bytes.
     pub size_bytes: u64,
+    /// How many input commits and sources of copies are not visible to the one who asks; the document is shown without them.
+    #[serde(skip_serializing_if = "is_none")]
+    pub not_visible: u64,
     /// A unique short form of its id.
     #[serde(skip)]
     pub short: String,
@@ -38,7 +42,9 @@ pub fn commit_view(store: &Store, id: CommitId, document: Commit) -> Result<Comm
     let totals = Tree::at(document.tree).totals(store)?;
     let (files, size_bytes) = (totals.entries, totals.weight);
     let short = store.short_commit(&id)?;
-    Ok(CommitView { fields: with_defaults(&document), id, commit: id, files, size_bytes, short, document })
+    let not_visible = store.hidden_origins(&id)?;
+    let fields = with_defaults(&document);
+    Ok(CommitView { fields, id, commit: id, files, size_bytes, not_visible, short, document })
 }
 
 /// The document, including fields with default values, which it leaves out.

@@ -2,7 +2,7 @@
 //! engine that is gone.
 
 use std::collections::btree_map;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::iter::Peekable;
 
 use repos::documents::{Provenance, ResultDocument};
@@ -142,12 +142,26 @@ pub fn results_of<'s>(
     job: &JobRow,
 ) -> Result<impl Iterator<Item = Result<(Option<String>, Digest), RepoError>> + use<'s>> {
     let entries = Known::of(store, live, job)?.entries(store)?;
-    Ok(entries.map(|entry| {
+    let seen = seen_leaves(store, job)?;
+    Ok(entries.map(move |entry| {
         let (key, result) = entry?;
         let parts = key.as_ref().and_then(DatumKey::parts);
-        let place = parts.map(|parts| parts.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join(" "));
+        let is_seen = |leaf: usize| seen.as_ref().is_none_or(|seen| seen.get(leaf) == Some(&true));
+        let place = parts.map(|parts| {
+            let parts = parts.into_iter().filter(|(leaf, _)| is_seen(*leaf));
+            parts.map(|(_, text)| text).collect::<Vec<_>>().join(" ")
+        });
         Ok((place, result))
     }))
+}
+
+/// For each leaf of a job's pipeline, whether it is visible; `None` if all are.
+fn seen_leaves(store: &Store, job: &JobRow) -> Result<Option<Vec<bool>>> {
+    if !store.is_limited() {
+        return Ok(None);
+    }
+    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
+    Ok(Some(pipeline.spec.input.leaves().into_iter().map(|leaf| store.sees(&leaf.repo)).collect()))
 }
 
 /// The newest result of each datum that a job executed before its engine disappeared, in the order in which they ended.
@@ -170,15 +184,27 @@ fn left_behind(store: &Store, job: &JobRow) -> Result<Vec<Digest>> {
     Ok(in_order)
 }
 
-/// The input commits of a job, also while it runs; empty if its inputs do not exist yet.
+/// How many input commits of a job are not visible.
+pub fn hidden_inputs(store: &Store, job: &JobRow) -> Result<u64> {
+    if !store.is_limited() {
+        return Ok(0);
+    }
+    let all: BTreeSet<_> = provenance_of(&store.whole(), job)?.into_iter().map(|origin| origin.repo).collect();
+    Ok(all.iter().filter(|repo| !store.sees(repo)).count() as u64)
+}
+
+/// The visible input commits of a job, also while it runs; empty if its inputs do not exist yet.
 pub fn provenance_of(store: &Store, job: &JobRow) -> Result<Vec<Provenance>> {
     if let Some(commit) = job.commit {
         return Ok(store.commit(&commit)?.provenance);
     }
-    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
-    let Readiness::Ready(leaves) = inputs_of(store, &pipeline, job, &store.open_jobs()?)? else {
+    // Whether its inputs are ready may depend on what is hidden.
+    let whole = store.whole();
+    let pipeline = Pipeline::load_version(&whole, &job.pipeline, job.version)?;
+    let Readiness::Ready(leaves) = inputs_of(&whole, &pipeline, job, &whole.open_jobs()?)? else {
         return Ok(Vec::new());
     };
-    let commits: BTreeMap<_, _> = leaves.into_iter().filter_map(|leaf| Some((leaf.branch, leaf.commit?))).collect();
+    let seen = leaves.into_iter().filter(|leaf| store.sees(&leaf.branch.0));
+    let commits: BTreeMap<_, _> = seen.filter_map(|leaf| Some((leaf.branch, leaf.commit?))).collect();
     Ok(commits.into_iter().map(|((repo, branch), commit)| Provenance { repo, branch, commit }).collect())
 }

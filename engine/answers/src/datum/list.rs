@@ -18,7 +18,7 @@ pub fn datum_list<'s>(
         // Read before the ended datums, so that none is missed in between.
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         let known = live.and_then(|live| live.job(&key));
-        running = known.map(|known| datums_at_work(store, &known)).transpose()?.unwrap_or_default();
+        running = known.map(|known| datums_at_work(store, job, &known)).transpose()?.unwrap_or_default();
         running.retain(|datum| state.is_none_or(|state| state == datum.state));
     }
     let mut ended = datums(store, live, job, DatumFilter { state, ..DatumFilter::default() })?;

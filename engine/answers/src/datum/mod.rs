@@ -17,7 +17,7 @@ mod view;
 pub use details::{DatumDetails, datum_details, datum_with_files, last_words};
 pub use find::{FoundDatum, find_datum, find_datums_of_input};
 pub(crate) use known::Known;
-pub use known::{provenance_of, results_of};
+pub use known::{hidden_inputs, provenance_of, results_of};
 pub use list::datum_list;
 pub use repos::documents::{ResultState, Try};
 pub use view::{

@@ -5,12 +5,13 @@ use std::fmt;
 
 use repos::documents::{ExecutorStamp, Recipe, ResultDocument, ResultState, Try};
 use repos::tree::Tree;
-use repos::{JobRow, RepoError, Store, Timestamp};
+use repos::{JobRow, Store, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{DatumId, Digest, FilePath, Network, PipelineName, RunId};
 
 use super::known::{Entries, Known, provenance_of};
+use crate::sight::{InputSight, is_none, recipe, recipe_of};
 use engine::Result;
 use engine::datums::Shape;
 use engine::graph::Pipeline;
@@ -125,6 +126,9 @@ pub struct DatumView {
     pub finished_at: Option<Timestamp>,
     /// All tries, in order.
     pub try_details: Vec<TryView>,
+    /// How many of its inputs are not visible to the one who asks; they are not in `inputs`.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 /// The job that executed a datum, as the id that programs know.
@@ -172,6 +176,7 @@ pub struct Datums<'s> {
     filter: DatumFilter,
     /// The pipeline's input, and the leaves whose commit contains the requested file; absent if no file is requested.
     holders: Option<(Shape, BTreeSet<usize>)>,
+    sight: InputSight,
 }
 
 /// The datums of a job that have ended; for a running job, those so far. `live` is the activity of this process.
@@ -179,7 +184,8 @@ pub fn datums<'s>(store: &'s Store, live: Option<&Live>, job: &JobRow, filter: D
     let known = Known::of(store, live, job)?;
     let entries = Some(known.entries(store)?);
     let holders = filter.input.as_ref().map(|path| holders(store, job, path)).transpose()?;
-    Ok(Datums { store, job: job.clone(), known, entries, filter, holders })
+    let sight = InputSight::of_job(store, job)?;
+    Ok(Datums { store, job: job.clone(), known, entries, filter, holders, sight })
 }
 
 /// The leaves whose commit contains a file: only there can a matched directory contain it.
@@ -199,23 +205,26 @@ fn holders(store: &Store, job: &JobRow, path: &FilePath) -> Result<(Shape, BTree
     Ok((Shape::of(&pipeline.spec.input), holders))
 }
 
-/// The datums being executed now.
-pub fn running_datums(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
-    live.running.keys().map(|id| running(store, id)).collect()
+/// The datums of a job being executed now.
+pub fn running_datums(store: &Store, job: &JobRow, live: &LiveJob) -> Result<Vec<DatumView>> {
+    let sight = InputSight::of_job(store, job)?;
+    live.running.keys().map(|id| running(store, &sight, id)).collect()
 }
 
 /// The datums without a stored result: those being executed, and those whose output is being collected.
-pub fn datums_at_work(store: &Store, live: &LiveJob) -> Result<Vec<DatumView>> {
-    live.feed.at_work().iter().map(|printing| running(store, &printing.datum())).collect()
+pub fn datums_at_work(store: &Store, job: &JobRow, live: &LiveJob) -> Result<Vec<DatumView>> {
+    let sight = InputSight::of_job(store, job)?;
+    live.feed.at_work().iter().map(|printing| running(store, &sight, &printing.datum())).collect()
 }
 
-fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
+fn running(store: &Store, sight: &InputSight, id: &DatumId) -> Result<DatumView> {
+    let (recipe, not_visible) = recipe(store, sight, id)?;
     Ok(DatumView {
         id: *id,
         state: DatumState::Running,
         tries: 0,
         exit_code: None,
-        inputs: inputs_of(store, id)?,
+        inputs: inputs_of(recipe),
         outputs_count: 0,
         process_seconds: 0.0,
         reason: None,
@@ -228,20 +237,21 @@ fn running(store: &Store, id: &DatumId) -> Result<DatumView> {
         started_at: None,
         finished_at: None,
         try_details: Vec::new(),
+        not_visible,
     })
 }
 
-/// The paths that a datum reads, in spec order.
-pub fn paths_of(store: &Store, id: &DatumId) -> Result<Vec<FilePath>, RepoError> {
-    Ok(inputs_of(store, id)?.into_iter().map(|input| input.path).collect())
+/// The visible paths that a datum of a job reads, in spec order.
+pub fn paths_of(store: &Store, job: &JobRow, id: &DatumId) -> Result<Vec<FilePath>> {
+    let (recipe, _) = recipe(store, &InputSight::of_job(store, job)?, id)?;
+    Ok(inputs_of(recipe).into_iter().map(|input| input.path).collect())
 }
 
-fn inputs_of(store: &Store, id: &DatumId) -> Result<Vec<DatumInput>, RepoError> {
-    let recipe: Recipe = store.document(&id.digest())?;
+fn inputs_of(recipe: Recipe) -> Vec<DatumInput> {
     let inputs = recipe.inputs.into_iter().filter_map(|input| {
         Some(DatumInput { input: input.name, path: input.path, digest: input.digest.or(input.tree)?, size_bytes: None })
     });
-    Ok(inputs.collect())
+    inputs.collect()
 }
 
 /// A result as a datum of `job`; as one of the job that executed it if `job` is `None`. `recovered` says why it was recovered, if it was.
@@ -250,8 +260,23 @@ pub fn datum_view(
     job: Option<&JobRow>,
     digest: &Digest,
     recovered: Option<String>,
-) -> Result<DatumView, RepoError> {
+) -> Result<DatumView> {
     let result: ResultDocument = store.document(digest)?;
+    let sight = match job {
+        Some(job) => InputSight::of_job(store, job)?,
+        None => InputSight::of_result(store, &result)?,
+    };
+    seen_view(store, job, &sight, (digest, result), recovered)
+}
+
+/// The same, with the inputs that are visible in the job.
+fn seen_view(
+    store: &Store,
+    job: Option<&JobRow>,
+    sight: &InputSight,
+    (digest, result): (&Digest, ResultDocument),
+    recovered: Option<String>,
+) -> Result<DatumView> {
     let is_own = job.is_none_or(|job| job.run == result.run && job.pipeline == result.pipeline);
     let state = match result.state {
         _ if recovered.is_some() => DatumState::Recovered,
@@ -260,7 +285,8 @@ pub fn datum_view(
         ResultState::Success if is_own => DatumState::Success,
         ResultState::Success => DatumState::Cached,
     };
-    let mut inputs = inputs_of(store, &result.recipe)?;
+    let (recipe, not_visible) = recipe_of(store, sight, digest, &result.recipe)?;
+    let mut inputs = inputs_of(recipe);
     let references = result.references.into_iter();
     inputs.extend(references.map(|one| DatumInput {
         input: one.input,
@@ -283,10 +309,12 @@ pub fn datum_view(
         started_at: last.map(|last| last.started_at),
         finished_at: last.map(|last| last.finished_at),
         try_details: result.tries.iter().map(TryView::of).collect(),
-        made_by: Some((result.pipeline, result.run)),
-        pipeline_version: Some(result.version),
+        pipeline_version: (result.version > 0).then_some(result.version),
+        // Somebody else's job, from which the cache has the result, is not named.
+        made_by: store.sees_pipeline(&result.pipeline).then_some((result.pipeline, result.run)),
         executed_on: Some(result.executor),
         network: Some(result.network),
+        not_visible,
     })
 }
 
@@ -305,7 +333,9 @@ impl Datums<'_> {
                 continue;
             }
             let recovered = key.map(|key| self.known.recovered(self.store, &key)).transpose()?.flatten();
-            let view = datum_view(self.store, Some(&self.job), &result, recovered)?;
+            let document: ResultDocument = self.store.document(&result)?;
+            let of = (&result, document);
+            let view = seen_view(self.store, Some(&self.job), &self.sight, of, recovered)?;
             let is_read = match &self.filter.input {
                 Some(path) if matches!(self.known, Known::Results(_)) => {
                     view.inputs.iter().any(|input| reads(input, path))

@@ -12,7 +12,8 @@ use specs::{BranchName, CommitId, FilePath, PipelineName, RepoName};
 
 use super::entries::{Counts, Entry, entries};
 use crate::explain::{FieldChange, transform_changes};
-use crate::job::job_id;
+use crate::logs::job_of;
+use crate::sight::is_none;
 use engine::Result;
 use engine::apply::fields_that_differ;
 use engine::datums::prefix;
@@ -42,12 +43,15 @@ pub struct Why {
     pub ran: Vec<Ran>,
     /// Whether both commits have the same files.
     pub identical: bool,
+    /// How many repositories that are not visible to the one who asks differ, of users and of pipelines.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 impl Why {
     /// Whether nothing in the provenance differs.
     pub fn is_empty(&self) -> bool {
-        self.sources.is_empty() && self.stages.is_empty()
+        self.sources.is_empty() && self.stages.is_empty() && self.not_visible == 0
     }
 }
 
@@ -112,8 +116,10 @@ pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>>
     if !are_outputs || old_commit.repo != new_commit.repo {
         return Ok(None);
     }
-    let (old, _) = ancestry(store, *old)?;
-    let (new, order) = ancestry(store, *new)?;
+    // What is visible may lie behind what is not.
+    let whole = store.whole();
+    let (old, _) = ancestry(&whole, *old)?;
+    let (new, order) = ancestry(&whole, *new)?;
     let identical = old_commit.tree == new_commit.tree;
     let mut why = Why { identical, ..Why::default() };
     let mut same: BTreeSet<&str> = ["image", "cmd", "env", "code"].into();
@@ -121,6 +127,13 @@ pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>>
     let mut repos: Vec<RepoName> = order.into_iter().rev().collect();
     repos.extend(old.keys().filter(|repo| !new.contains_key(*repo)).cloned());
     for repo in repos {
+        if !store.sees(&repo) {
+            let ids = |side: Option<&BTreeMap<BranchName, (CommitId, Commit)>>| -> Vec<(BranchName, CommitId)> {
+                side.into_iter().flatten().map(|(branch, (id, _))| (branch.clone(), *id)).collect()
+            };
+            why.not_visible += u64::from(ids(old.get(&repo)) != ids(new.get(&repo)));
+            continue;
+        }
         for (old, new) in pairs(old.get(&repo), new.get(&repo)) {
             why.add(store, &repo, old, new, &mut same)?;
         }
@@ -291,7 +304,7 @@ fn ran(store: &Store, pipeline: PipelineName, old: DatumMap, new: DatumMap) -> R
         ran += 1;
         if ran <= RESULTS as u64 {
             let result: ResultDocument = store.document(&result)?;
-            *jobs.entry(job_id(&result.pipeline, &result.run)).or_default() += 1;
+            *jobs.entry(job_of(&result)).or_default() += 1;
         }
     }
     let mut jobs: Vec<(String, u64)> = jobs.into_iter().collect();

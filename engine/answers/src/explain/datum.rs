@@ -12,10 +12,12 @@ use super::recipes::{Differing, changes_of_recipe};
 use super::sides::{Differences, Side, compare_inputs, compare_transforms};
 use crate::datum::{DatumState, DatumView, FoundDatum, Known};
 use crate::job::job_id;
+use crate::logs::job_of;
+use crate::sight::{InputSight, recipe};
 use engine::Result;
 use engine::datums::prefix;
 use engine::datums::{DatumMap, result_in};
-use engine::graph::Pipeline;
+use engine::graph::{Pipeline, Versions};
 use engine::live::Live;
 
 /// Explains a datum in a job.
@@ -61,9 +63,14 @@ pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> R
     };
     let (mut words, mut differences) = (Vec::new(), Differences::default());
     if let (Some(earlier), Some(before)) = (&earlier, before) {
-        let recipe: Recipe = store.document(&view.id.digest())?;
-        let old: Recipe = store.document(&earlier.id.digest())?;
+        let sight = InputSight::of(store, &pipeline);
+        let (recipe, not_visible) = recipe(store, &sight, &view.id)?;
+        let (old, _) = recipe_of_earlier(store, &before, &earlier.id)?;
         words = changes_of_recipe(store, &old, &recipe)?;
+        differences.not_visible = not_visible;
+        if not_visible > 0 && hides_a_change(store, &earlier.id, &view.id, words.len())? {
+            words.push(Differing::hidden());
+        }
         if let Some(was) = Side::of_commit(store, &before)? {
             let is = commit.map(|is| Side::of_commit(store, &is)).transpose()?.flatten();
             let is = is.map_or_else(|| Side::of_job(store, &job), Ok)?;
@@ -75,6 +82,20 @@ pub fn explain_datum(store: &Store, live: Option<&Live>, found: FoundDatum) -> R
     Ok(DatumExplained { job: job_id(&job.pipeline, &job.run), why, earlier, differences, datum: view })
 }
 
+/// The visible part of the recipe that an earlier commit's pipeline executed.
+fn recipe_of_earlier(store: &Store, before: &Commit, id: &DatumId) -> Result<(Recipe, u64)> {
+    let pipeline = Versions::default().of_commit(store, before)?;
+    let sight = pipeline.map_or_else(InputSight::nothing, |pipeline| InputSight::of(store, &pipeline));
+    recipe(store, &sight, id)
+}
+
+/// Whether two recipes differ in more than these visible ways.
+fn hides_a_change(store: &Store, old: &DatumId, new: &DatumId, seen: usize) -> Result<bool> {
+    let whole = store.whole();
+    let [old, new] = [old, new].map(|id| whole.document::<Recipe>(&id.digest()));
+    Ok(changes_of_recipe(&whole, &old?, &new?)?.len() > seen)
+}
+
 fn why(
     store: &Store,
     job: &JobRow,
@@ -82,7 +103,8 @@ fn why(
     earlier: Option<&Earlier>,
     changes: &[Differing],
 ) -> Result<String> {
-    let by = view.made_by.as_ref().map_or_else(String::new, |(pipeline, run)| format!("{pipeline}@{}", run.short(8)));
+    let hidden = || "a job that is not visible to you".to_owned();
+    let by = view.made_by.as_ref().map_or_else(hidden, |(pipeline, run)| format!("{pipeline}@{}", run.short(8)));
     match view.state {
         DatumState::Waiting | DatumState::Running => return Ok("it has not ended".to_owned()),
         DatumState::Cached if earlier.is_some_and(|earlier| Some(earlier.result) == view.result) => {
@@ -128,6 +150,6 @@ fn earlier(store: &Store, known: &Known, before: &Commit, result: &Digest) -> Re
         ResultState::Failed => DatumState::Failed,
         ResultState::Recovered => DatumState::Recovered,
     };
-    let executed_by = job_id(&document.pipeline, &document.run);
+    let executed_by = job_of(&document);
     Ok(Some(Earlier { id: document.recipe, executed_by, state, result: old }))
 }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName};
 
 use super::sides::{Differences, FieldChange, Side, compare_transforms};
-use crate::datum::provenance_of;
+use crate::datum::{hidden_inputs, provenance_of};
 use crate::job::{JobView, job_view};
+use crate::sight::is_none;
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::live::Live;
@@ -30,6 +31,9 @@ pub struct JobExplained {
     pub inputs: Vec<InputChange>,
     /// Inputs that are unchanged.
     pub same: Vec<String>,
+    /// How many inputs are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub inputs_not_visible: u64,
     /// The previous version, if it differs.
     pub version_before: Option<u32>,
     /// How the new version differs in what it executes.
@@ -81,7 +85,8 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
     }
     let cause = store.run(&job.run)?.cause;
     let version_before = stamp.map(|stamp| stamp.version);
-    let why = why(&view, &inputs, version_before, before.is_some());
+    let inputs_not_visible = hidden_inputs(store, job)?;
+    let why = why(&view, &inputs, version_before, (before.is_some(), inputs_not_visible > 0));
     Ok(JobExplained {
         job: view,
         author: cause.author,
@@ -89,6 +94,7 @@ pub fn explain_job(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
         message: cause.message,
         inputs,
         same,
+        inputs_not_visible,
         version_before,
         changes: differences.changes,
         why,
@@ -111,7 +117,12 @@ pub(super) fn before(
     Ok(id.map(|id| store.commit(&id)).transpose()?)
 }
 
-fn why(view: &JobView, inputs: &[InputChange], version_before: Option<u32>, has_before: bool) -> String {
+fn why(
+    view: &JobView,
+    inputs: &[InputChange],
+    version_before: Option<u32>,
+    (has_before, has_hidden): (bool, bool),
+) -> String {
     let mut reasons: Vec<String> = inputs.iter().map(|input| format!("{}@{}", input.repo, input.branch)).collect();
     if let Some(version) = version_before {
         reasons.push(format!("version {version} → {}", view.pipeline_version));
@@ -138,6 +149,7 @@ fn why(view: &JobView, inputs: &[InputChange], version_before: Option<u32>, has_
     match (view.output_commit, has_before, reasons.is_empty()) {
         (None, ..) => did,
         (_, false, _) => format!("the first output: {did}"),
+        (_, true, true) if has_hidden => format!("no input that you see and no version changed: {did}"),
         (_, true, true) => format!("no input and no version changed: {did}"),
         (_, true, false) => format!("{} changed: {did}", reasons.join(", ")),
     }

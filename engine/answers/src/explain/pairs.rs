@@ -1,14 +1,16 @@
 //! Compares two datums or two jobs that the user named.
 
-use repos::documents::{Commit, Provenance, Recipe};
+use repos::documents::{Commit, Provenance};
 use repos::{JobRow, Store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::DatumId;
 
 use super::sides::{Differences, FieldChange, Side, compare_inputs, compare_transforms};
-use crate::datum::{DatumState, FoundDatum};
+use crate::datum::{DatumState, FoundDatum, hidden_inputs};
 use crate::job::{JobView, job_id, job_view};
+use crate::logs::job_of;
+use crate::sight::{InputSight, recipe};
 use crate::trace::Brought;
 use engine::Result;
 
@@ -41,9 +43,11 @@ pub struct DatumSide {
 pub fn compare_datums(store: &Store, old: &FoundDatum, new: &FoundDatum) -> Result<Compared<DatumSide>> {
     let mut differences = Differences::default();
     let (was, is) = (Side::of_job(store, &old.job)?, Side::of_job(store, &new.job)?);
-    let recipe = |found: &FoundDatum| store.document::<Recipe>(&found.view.id.digest());
+    let seen = |found: &FoundDatum| recipe(store, &InputSight::of_job(store, &found.job)?, &found.view.id);
     compare_transforms(store, &was, &is, &mut differences)?;
-    compare_inputs(store, (&was, &recipe(old)?), (&is, &recipe(new)?), &mut differences)?;
+    let ((first, of_first), (second, of_second)) = (seen(old)?, seen(new)?);
+    differences.not_visible = of_first.max(of_second);
+    compare_inputs(store, (&was, &first), (&is, &second), &mut differences)?;
     let outputs = |found: &FoundDatum| {
         let count = found.result.outputs_count;
         let root = found.result.outputs.map_or_else(String::new, |root| format!(", {root}"));
@@ -53,7 +57,7 @@ pub fn compare_datums(store: &Store, old: &FoundDatum, new: &FoundDatum) -> Resu
     let side = |found: &FoundDatum| DatumSide {
         id: found.view.id,
         job: job_id(&found.job.pipeline, &found.job.run),
-        executed_by: job_id(&found.result.pipeline, &found.result.run),
+        executed_by: job_of(&found.result),
         state: found.view.state,
         exit_code: found.view.exit_code,
     };
@@ -67,6 +71,7 @@ pub fn compare_jobs(store: &Store, old: &JobRow, new: &JobRow) -> Result<Compare
     let (was, is) = (Side::of_job(store, old)?, Side::of_job(store, new)?);
     compare_transforms(store, &was, &is, &mut differences)?;
     compare_commits(store, was.commit.as_ref(), is.commit.as_ref(), &mut differences)?;
+    differences.not_visible = hidden_inputs(store, old)?.max(hidden_inputs(store, new)?);
     Ok(Compared { old: job_view(store, old, None)?, new: job_view(store, new, None)?, differences })
 }
 

@@ -11,6 +11,7 @@ use specs::spec::PfsInput;
 use super::job::{JobExplained, explain_job};
 use crate::job::JobState;
 use crate::pipeline::{PipelineState, PipelineView, pipeline_view};
+use crate::sight::{gap_in_words, is_none};
 use engine::Result;
 use engine::datums::count_matches;
 use engine::graph::{BranchOf, Pipeline};
@@ -26,6 +27,9 @@ pub struct PipelineExplained {
     pub because: Vec<String>,
     /// Its inputs.
     pub inputs: Vec<InputExplained>,
+    /// How many inputs are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub inputs_not_visible: u64,
     /// Its newest job.
     pub job: Option<JobExplained>,
 }
@@ -54,12 +58,17 @@ pub fn explain_pipeline(store: &Store, row: &repos::PipelineRow, live: Option<&L
     let pipeline = Pipeline::load(store, row)?;
     let view = pipeline_view(store, pipeline.name(), live)?;
     let output = view.output_commit.map(|id| store.commit(&id)).transpose()?;
-    let inputs = pipeline.spec.input.leaves().into_iter();
+    let (seen, hidden): (Vec<_>, Vec<_>) =
+        pipeline.spec.input.leaves().into_iter().partition(|leaf| store.sees(&leaf.repo));
+    let (inputs, inputs_not_visible) = (seen.into_iter(), hidden.len() as u64);
     let inputs: Vec<InputExplained> =
         inputs.map(|input| explain_input(store, &pipeline, input, output.as_ref())).collect::<Result<_>>()?;
     let job = view.newest.as_ref().map(|job| explain_job(store, job, live)).transpose()?;
-    let because = because(&view, &inputs, job.as_ref());
-    Ok(PipelineExplained { pipeline: view, because, inputs, job })
+    let mut because = because(&view, &inputs, job.as_ref());
+    if inputs_not_visible > 0 {
+        because.push(format!("{}: what is said of inputs is of the others", gap_in_words(inputs_not_visible, "input")));
+    }
+    Ok(PipelineExplained { pipeline: view, because, inputs, inputs_not_visible, job })
 }
 
 fn explain_input(

@@ -18,6 +18,14 @@ pub(crate) struct Differing {
     pub(crate) word: String,
 }
 
+impl Differing {
+    /// A difference that is not visible to the one who asks.
+    pub(crate) fn hidden() -> Self {
+        let word = "an input that is not visible to you".to_owned();
+        Self { field: word.clone(), word }
+    }
+}
+
 /// The differences between two recipes: the fields of the transform, then the inputs.
 pub(crate) fn changes_of_recipe(store: &Store, old: &Recipe, new: &Recipe) -> Result<Vec<Differing>, RepoError> {
     let mut changes = changes_of_transform(store, &old.transform, &new.transform)?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use specs::{Digest, FilePath};
 
 use super::recipes::by_name;
+use crate::sight::is_none;
 use crate::trace::formats::command;
 use crate::trace::{Brought, CommitPath, brought, matched, origins_of};
 use engine::Result;
@@ -43,6 +44,9 @@ pub struct Differences {
     pub changes: Vec<FieldChange>,
     /// Fields with equal values on both sides.
     pub same: Vec<String>,
+    /// How many inputs were not compared because they are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 impl Differences {

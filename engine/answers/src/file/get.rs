@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use engine::{EngineError, Result};
 use repos::Store;
-use repos::files::{self, GetOptions, Got};
+use repos::files::{self, GetItem, GetOptions, Got};
 use repos::store::Resolved;
 use repos::tree::Tree;
 use schemars::JsonSchema;
@@ -57,12 +57,63 @@ pub fn download(
 ) -> Result<GetView> {
     let from = find_files(store, source)?;
     let got = get(store, &from, source, (dest, shown), wanted)?;
-    let (repo, commit) = match &from {
+    Ok(view(&from, dest, got))
+}
+
+/// Like [`download`], for another machine: `bring` writes the files there, and returns what it did.
+pub fn download_elsewhere<E: From<EngineError>>(
+    store: &Store,
+    source: &Source,
+    shown: &Path,
+    wanted: Download<'_>,
+    bring: impl FnOnce(Vec<GetItem>) -> Result<Got, E>,
+) -> Result<GetView, E> {
+    let from = find_files(store, source)?;
+    let got = bring(items(store, &from, source, shown, wanted)?)?;
+    Ok(view(&from, shown, got))
+}
+
+fn items(store: &Store, from: &Files, source: &Source, shown: &Path, wanted: Download<'_>) -> Result<Vec<GetItem>> {
+    let options = options(store, from, source, shown, wanted)?;
+    let items: Vec<GetItem> = match from {
+        Files::Commit(at) => files::get_items(store, at, &options)?.collect::<Result<_, _>>()?,
+        Files::Tree { tree, path, place } => {
+            files::kind_at(store, *tree, place, path)?;
+            files::items_below(store, *tree, path)?.collect::<Result<_, _>>()?
+        }
+        Files::One { file, name } => vec![GetItem { path: name.clone(), file: *file }],
+    };
+    Ok(items)
+}
+
+fn view(from: &Files, dest: &Path, got: Got) -> GetView {
+    let (repo, commit) = match from {
         Files::Commit(at) => (Some(at.commit.repo.clone()), Some(at.id)),
         _ => (None, None),
     };
     let Got { files, size_bytes, written, removed } = got;
-    Ok(GetView { repo, commit, dest: dest.to_owned(), files, written, size_bytes, removed })
+    GetView { repo, commit, dest: dest.to_owned(), files, written, size_bytes, removed }
+}
+
+/// How to get files. `Usage` for options that do not apply to them.
+fn options<'a>(
+    store: &Store,
+    from: &Files,
+    source: &Source,
+    shown: &Path,
+    wanted: Download<'a>,
+) -> Result<GetOptions<'a>> {
+    let Download { changed, since, matching, force, progress } = wanted;
+    let mut options = GetOptions { since: None, matching, force, progress };
+    match from {
+        Files::Commit(at) => options.since = if changed { Some(older(store, at, since)?) } else { None },
+        _ if changed || matching.is_some() => {
+            let what = format!("--changed and --match are for commits, and `{source}` is not a commit");
+            return Err(EngineError::Usage { what, hint: Some(format!("pv get {source} {}", shown.display())) });
+        }
+        Files::Tree { .. } | Files::One { .. } => {}
+    }
+    Ok(options)
 }
 
 fn get(
@@ -72,18 +123,9 @@ fn get(
     (dest, shown): (&Path, &Path),
     wanted: Download<'_>,
 ) -> Result<Got> {
-    let Download { changed, since, matching, force, progress } = wanted;
-    let mut options = GetOptions { since: None, matching, force, progress };
-    let is_plain = !changed && matching.is_none();
+    let options = options(store, from, source, shown, wanted)?;
     Ok(match from {
-        Files::Commit(at) => {
-            options.since = if changed { Some(older(store, at, since)?) } else { None };
-            files::get(store, at, dest, options)?
-        }
-        _ if !is_plain => {
-            let what = format!("--changed and --match are for commits, and `{source}` is not a commit");
-            return Err(EngineError::Usage { what, hint: Some(format!("pv get {source} {}", shown.display())) });
-        }
+        Files::Commit(at) => files::get(store, at, dest, options)?,
         Files::Tree { tree, path, place } => {
             files::kind_at(store, *tree, place, path)?;
             files::get_below(store, *tree, path, dest, options)?

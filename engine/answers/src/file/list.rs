@@ -64,6 +64,17 @@ pub fn without_commits(store: &Store, source: &Source) -> Result<Option<Empty>> 
 
 /// The content of a source. `NotFound`, after the last entry, for a glob that matches nothing.
 pub fn listing<'s>(store: &'s Store, source: &Source, wanted: Listing<'s>) -> Result<Lines<'s>> {
+    listing_after(store, source, wanted, None)
+}
+
+/// Like [`listing`], for one who has seen everything up to the path `after`: that may be left out, and is not read if nothing but a
+/// directory is listed.
+pub fn listing_after<'s>(
+    store: &'s Store,
+    source: &Source,
+    wanted: Listing<'s>,
+    after: Option<&FilePath>,
+) -> Result<Lines<'s>> {
     let (tree, path, place) = match find_files(store, source)? {
         Files::Commit(at) if wanted.changed => return changed(store, &at, wanted.matching),
         _ if wanted.changed => {
@@ -80,7 +91,7 @@ pub fn listing<'s>(store: &'s Store, source: &Source, wanted: Listing<'s>) -> Re
     if let Some(glob) = wanted.matching {
         return matching(store, (tree, path, place), glob, wanted.recursive);
     }
-    let listed = files::list_tree(store, tree, &place, &path, wanted.recursive)?;
+    let listed = files::list_tree_after(store, tree, &place, &path, (wanted.recursive, after))?;
     Ok(Box::new(listed.map(|listed| listed.map(|line| ListedView::new(line.path, line.kind)).map_err(Into::into))))
 }
 

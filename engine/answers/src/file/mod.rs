@@ -15,9 +15,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{Digest, FilePath};
 
-pub use get::{Download, GetView, download, older};
-pub use list::{Empty, Lines, Listing, listing, without_commits};
-pub use read::{FileAt, file_at, file_of, files_matching};
+pub use get::{Download, GetView, download, download_elsewhere, older};
+pub use list::{Empty, Lines, Listing, listing, listing_after, without_commits};
+pub use read::{FileAt, file_at, file_in, file_of, files_matching};
 pub use repos::tree::FileEntry;
 
 /// A file.
@@ -62,6 +62,14 @@ pub enum ListedView {
 }
 
 impl ListedView {
+    /// The whole path.
+    pub fn path(&self) -> &FilePath {
+        match self {
+            Self::File(file) => &file.path,
+            Self::Directory(directory) => &directory.path,
+        }
+    }
+
     fn new(path: FilePath, kind: PathKind) -> Self {
         match kind {
             PathKind::File(file) => Self::File(FileView::new(path, file)),

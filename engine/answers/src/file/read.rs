@@ -3,6 +3,7 @@
 use engine::{EngineError, Result};
 use repos::Store;
 use repos::files;
+use repos::store::Resolved;
 use repos::tree::{FileEntry, PathKind};
 use specs::{Glob, Reference, Source};
 
@@ -34,6 +35,20 @@ pub fn file_at(store: &Store, reference: &Reference) -> Result<FileAt> {
     Ok(FileAt { file: FileView::new(path, file), place: shown })
 }
 
+/// The file at the path of a resolved reference.
+pub fn file_in(store: &Store, at: &Resolved) -> Result<FileEntry> {
+    let kind = files::kind_at(store, at.tree(), &at.place(), &at.path)?;
+    let file = only_file(kind, || named(at), &at.place())?;
+    store.ensure_not_pruned(&at.id, &at.path, &file)?;
+    Ok(file)
+}
+
+/// A resolved reference as one.
+fn named(at: &Resolved) -> Source {
+    let revision = at.id.to_string().parse().ok();
+    Source::Reference(Reference { repo: at.commit.repo.clone(), revision, path: Some(at.path.clone()) })
+}
+
 /// The content that a path or a content id names; read it with `Store::open_file`.
 pub fn file_of(store: &Store, source: &Source) -> Result<FileEntry> {
     let no_path = || usage(format!("`{source}` has no path"), format!("write {source}:/PATH"));
@@ -46,18 +61,22 @@ pub fn file_of(store: &Store, source: &Source) -> Result<FileEntry> {
         Files::One { file, .. } => Ok(file),
         _ if source.path().is_none() => Err(no_path()),
         Files::Commit(at) => {
-            let file = only_file(files::kind_at(store, at.tree(), &at.place(), &at.path)?, source, &at.place())?;
+            let kind = files::kind_at(store, at.tree(), &at.place(), &at.path)?;
+            let file = only_file(kind, || source.clone(), &at.place())?;
             store.ensure_not_pruned(&at.id, &at.path, &file)?;
             Ok(file)
         }
-        Files::Tree { tree, path, place } => only_file(files::kind_at(store, tree, &place, &path)?, source, &place),
+        Files::Tree { tree, path, place } => {
+            only_file(files::kind_at(store, tree, &place, &path)?, || source.clone(), &place)
+        }
     }
 }
 
-fn only_file(kind: PathKind, source: &Source, place: &str) -> Result<FileEntry> {
+fn only_file(kind: PathKind, source: impl FnOnce() -> Source, place: &str) -> Result<FileEntry> {
     match kind {
         PathKind::File(file) => Ok(file),
         PathKind::Directory { .. } => {
+            let source = source();
             let path = source.path().map(ToString::to_string).unwrap_or_default();
             let what = format!("`{path}` in {place} is a directory");
             Err(usage(what, format!("pv ls {source}      pv get {source}")))

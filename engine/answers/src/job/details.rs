@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::view::{JobView, job_view, live_job};
 use crate::datum::{
-    DatumDetails, DatumFilter, DatumState, DatumView, FoundDatum, datum_details, datums, datums_at_work, provenance_of,
+    DatumDetails, DatumFilter, DatumState, DatumView, FoundDatum, datum_details, datums, datums_at_work, hidden_inputs,
+    provenance_of,
 };
+use crate::sight::is_none;
 
 /// Maximum number of failed datums of a job that are listed, and of those in progress.
 const DATUMS: usize = 100;
@@ -25,6 +27,9 @@ pub struct JobDetails {
     pub executed_on: Option<ExecutorStamp>,
     /// Its input commits.
     pub inputs: Vec<Provenance>,
+    /// How many of its inputs are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub inputs_not_visible: u64,
     /// The first failed datums; for a running job, those so far.
     pub failed_datums: Vec<DatumDetails>,
     /// The datums in progress, for a job that runs in this engine.
@@ -43,12 +48,13 @@ pub fn job_details(store: &Store, job: &JobRow, live: Option<&Live>) -> Result<J
     let is_broken_off = job.sealed.is_none() && view.started_at.is_none();
     let has_failed = view.datums_failed > 0 || is_broken_off;
     let failed_datums = if has_failed { failed_datums(store, live, job)? } else { Vec::new() };
-    let running_datums = known.as_ref().map(|known| datums_at_work(store, known)).transpose()?.unwrap_or_default();
+    let running_datums = known.as_ref().map(|known| datums_at_work(store, job, known)).transpose()?.unwrap_or_default();
     let now = store.clock().now();
     Ok(JobDetails {
         executed_on: view.executed_on.clone(),
         view,
         inputs: provenance_of(store, job)?,
+        inputs_not_visible: hidden_inputs(store, job)?,
         failed_datums,
         running_datums: running_datums.into_iter().take(DATUMS).collect(),
         datums_per_second: known.as_ref().and_then(|known| known.rate(now)),

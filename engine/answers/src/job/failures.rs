@@ -48,6 +48,8 @@ pub struct FailedDatum {
     pub inputs: Vec<DatumInput>,
     /// How many inputs were left out.
     pub inputs_left_out: usize,
+    /// How many inputs are not visible.
+    pub not_visible: u64,
     /// Names of inputs that a shell cannot read as variables.
     pub unreadable: Vec<String>,
     /// The last try.
@@ -87,8 +89,9 @@ fn in_short(store: &Store, job: &JobRow, datum: DatumView, most: Most) -> Result
     for input in &mut inputs {
         input.size_bytes = input_bytes(store, job, input)?;
     }
+    let (not_visible, tries) = (datum.not_visible, datum.tries);
     let last = datum.try_details.into_iter().last();
-    Ok(FailedDatum { id: datum.id, inputs, inputs_left_out, unreadable, last, tries: datum.tries, last_words })
+    Ok(FailedDatum { id: datum.id, inputs, inputs_left_out, not_visible, unreadable, last, tries, last_words })
 }
 
 /// The size of an input file, found in the commits that the job read; `None` for a directory.

@@ -14,13 +14,13 @@ mod list;
 mod pace;
 mod view;
 
-pub use awaited::{Awaited, awaited, awaited_jobs, job_now};
+pub use awaited::{Awaited, EndedView, Selected, awaited, awaited_jobs, ended_view, job_now};
 pub use details::{JobDetails, job_details};
 pub use engine::live::{JobState, LiveJob, job_id};
 pub use failures::{Ended, FailedDatum, Most, failed_datums, first_cause, may_be_retried, why_ended};
-pub use list::jobs;
+pub use list::{Jobs, jobs, jobs_after};
 pub use pace::{JobOutput, Pace, output_of, pace};
 pub use repos::JobRow;
 pub use repos::documents::JobDocument;
 pub use repos::journal::SealedState;
-pub use view::{JobView, document_of, job_view, live_job, short_job};
+pub use view::{JobView, document_of, job_view, live_job, newest_of_version, short_job};

@@ -3,7 +3,7 @@
 use engine::Result;
 use engine::live::LiveJob;
 use repos::documents::Provenance;
-use repos::{Store, Timestamp};
+use repos::{JobRow, Store, Timestamp};
 use specs::RepoName;
 
 use super::view::JobView;
@@ -23,12 +23,12 @@ pub struct Pace {
 }
 
 /// The pace of a job; `None` before it has started.
-pub fn pace(store: &Store, live: &LiveJob) -> Result<Option<Pace>> {
+pub fn pace(store: &Store, job: &JobRow, live: &LiveJob) -> Result<Option<Pace>> {
     if live.started_at.is_none() {
         return Ok(None);
     }
     let now = store.clock().now();
-    let mut running = running_datums(store, live)?;
+    let mut running = running_datums(store, job, live)?;
     running.sort_by_key(|datum| live.running.get(&datum.id).copied());
     Ok(Some(Pace {
         datums_per_second: live.rate(now),
@@ -49,8 +49,10 @@ pub fn pace(store: &Store, live: &LiveJob) -> Result<Option<Pace>> {
 pub struct JobOutput {
     /// The repository of its commit.
     pub repo: RepoName,
-    /// Its input commits.
+    /// Its visible input commits.
     pub inputs: Vec<Provenance>,
+    /// How many input commits are not visible.
+    pub not_visible: u64,
     /// Whether the commit has only the successful part, and is on no branch.
     pub is_partial: bool,
 }
@@ -59,5 +61,7 @@ pub struct JobOutput {
 pub fn output_of(store: &Store, job: &JobView) -> Result<Option<JobOutput>> {
     let Some(id) = job.output_commit else { return Ok(None) };
     let commit = store.commit(&id)?;
-    Ok(Some(JobOutput { repo: commit.repo, inputs: commit.provenance, is_partial: commit.error.is_some() }))
+    let not_visible = store.hidden_origins(&id)?;
+    let is_partial = commit.error.is_some();
+    Ok(Some(JobOutput { repo: commit.repo, inputs: commit.provenance, not_visible, is_partial }))
 }

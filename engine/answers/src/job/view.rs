@@ -99,8 +99,8 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         }
         (None, Some(live)) => {
             view.state = live.state.into();
-            view.waits_for.clone_from(&live.waits_for);
-            view.reason = live.waits_for.as_ref().map(ToString::to_string);
+            view.waits_for = live.waits_for.clone().map(|what| what.seen_through(store));
+            view.reason = view.waits_for.as_ref().map(ToString::to_string);
             view.since = Some(live.since);
             view.started_at = live.started_at;
             view.set_counts(live.counts);
@@ -165,10 +165,18 @@ fn executor_of(store: &Store, job: &JobRow) -> Result<Option<ExecutorKind>> {
 
 /// What a job waits for if no engine runs; `Err` with the reason if it can never run.
 fn waits_for(store: &Store, job: &JobRow) -> Result<Result<WaitsFor, String>> {
-    let pipeline = Pipeline::load_version(store, &job.pipeline, job.version)?;
-    Ok(match inputs_of(store, &pipeline, job, &store.open_jobs()?)? {
-        Readiness::Waits(what) => Ok(what),
-        Readiness::Unrunnable { reason } => Err(reason),
+    // What it waits for may be hidden.
+    let whole = store.whole();
+    let pipeline = Pipeline::load_version(&whole, &job.pipeline, job.version)?;
+    Ok(match inputs_of(&whole, &pipeline, job, &whole.open_jobs()?)? {
+        Readiness::Waits(what) => Ok(what.seen_through(store)),
+        Readiness::Unrunnable { reason } => Err(store.without_hidden(&reason)?),
         Readiness::Ready(_) => Ok(WaitsFor::Engine),
     })
+}
+
+/// The newest job of a pipeline's current version; `None` if there was no data to make one for.
+pub fn newest_of_version(store: &Store, name: &PipelineName) -> Result<Option<JobRow>> {
+    let version = store.pipeline(name)?.version;
+    Ok(store.newest_job(name)?.filter(|job| job.sealed.is_none() || job.version == version))
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use specs::{CommitId, Digest, FilePath, RepoName};
 
 use super::files::{figures_of, parameter_of_word};
+use crate::sight::{InputSight, gap_in_words, recipe_of};
 use crate::trace::{matched, origins_of};
 use engine::Result;
 use engine::graph::Versions;
@@ -65,11 +66,20 @@ pub(super) struct Upstream<'s> {
     unfit: BTreeSet<String>,
     /// Whether some inputs were not examined because there are many.
     is_cut: bool,
+    /// How many inputs are not visible, by result.
+    hidden: BTreeMap<Digest, u64>,
 }
 
 impl<'s> Upstream<'s> {
     pub(super) fn new(store: &'s Store) -> Self {
-        Self { store, known: HashMap::new(), pipelines: Versions::default(), unfit: BTreeSet::new(), is_cut: false }
+        Self {
+            store,
+            known: HashMap::new(),
+            pipelines: Versions::default(),
+            unfit: BTreeSet::new(),
+            is_cut: false,
+            hidden: BTreeMap::new(),
+        }
     }
 
     /// Notes on what could not be read, and whether something was left out.
@@ -82,7 +92,22 @@ impl<'s> Upstream<'s> {
         if self.is_cut {
             notes.push(format!("only the first {LOOKED_AT} inputs were searched for parameters"));
         }
+        let hidden: u64 = self.hidden.values().sum();
+        if hidden > 0 {
+            notes.push(format!("no parameters were read from what is hidden: {}", gap_in_words(hidden, "input")));
+        }
         notes
+    }
+
+    /// The recipe of a result of this commit's pipeline, as far as it is visible.
+    fn recipe(&mut self, commit: &Commit, digest: &Digest, result: &ResultDocument) -> Result<Recipe> {
+        let pipeline = self.pipelines.of_commit(self.store, commit)?;
+        let sight = pipeline.map_or_else(InputSight::nothing, |pipeline| InputSight::of(self.store, &pipeline));
+        let (recipe, hidden) = recipe_of(self.store, &sight, digest, &result.recipe)?;
+        if hidden > 0 {
+            self.hidden.insert(*digest, hidden);
+        }
+        Ok(recipe)
     }
 
     /// The parameters of a file: none for a file that a user committed. If the datum linked or copied the file from an input, these are the
@@ -94,9 +119,9 @@ impl<'s> Upstream<'s> {
         let result: ResultDocument = self.store.document(&digest)?;
         let file = Tree::at(commit.tree).file(self.store, path)?;
         if let Some(file) = file.filter(|file| file.size > 0)
-            && let Some((repo_commit, original)) = self.original(&commit, &result, path, file)?
+            && let Some((repo_commit, original)) = self.original(&commit, (&digest, &result), path, file)?
         {
-            let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+            let recipe = self.recipe(&commit, &digest, &result)?;
             let mut found = self.of_stage(&result, &recipe)?;
             found.extend(self.of_file(repo_commit, &original)?.iter().cloned());
             return Ok(Rc::new(found));
@@ -108,11 +133,11 @@ impl<'s> Upstream<'s> {
     fn original(
         &mut self,
         commit: &Commit,
-        result: &ResultDocument,
+        (digest, result): (&Digest, &ResultDocument),
         path: &FilePath,
         file: FileEntry,
     ) -> Result<Option<(CommitId, FilePath)>> {
-        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let recipe = self.recipe(commit, digest, result)?;
         let mut same = Vec::new();
         for read in self.inputs(commit, &recipe)? {
             let is_new = |known: &(CommitId, FilePath)| (known.0, &known.1) != (read.commit, &read.path);
@@ -134,7 +159,7 @@ impl<'s> Upstream<'s> {
             return Ok(Rc::clone(known));
         }
         let result: ResultDocument = self.store.document(digest)?;
-        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let recipe = self.recipe(commit, digest, &result)?;
         let mut found = self.of_stage(&result, &recipe)?;
         let mut files = self.inputs(commit, &recipe)?;
         for reference in &result.references {

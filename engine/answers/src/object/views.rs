@@ -1,7 +1,7 @@
 //! Descriptions of results, code, images, keys, maps and contents. All except documents have their fields in alphabetical order.
 
 use engine::Result;
-use repos::documents::{Certificate, ImageStamp, ResultDocument};
+use repos::documents::{Certificate, ImageStamp, ResultDocument, SpecDocument};
 use repos::files;
 use repos::history::What;
 use repos::object::Kind;
@@ -14,6 +14,7 @@ use specs::Digest;
 
 use crate::commit::CertificateView;
 use crate::named::{Named, VersionOf, files_of};
+use crate::sight::is_none;
 use crate::sorted::Sorted;
 
 /// The result of a datum.
@@ -24,11 +25,15 @@ pub struct ResultView {
     /// The document.
     #[serde(flatten)]
     pub document: ResultDocument,
+    /// How many inputs outside its recipe are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 /// A result by its digest.
 pub fn result_view(store: &Store, digest: &Digest) -> Result<Sorted<ResultView>> {
-    Ok(Sorted(ResultView { id: *digest, document: store.document(digest)? }))
+    let not_visible = store.hidden_references(digest)?;
+    Ok(Sorted(ResultView { id: *digest, document: store.document(digest)?, not_visible }))
 }
 
 /// The code of versions of pipelines.
@@ -107,8 +112,11 @@ pub fn certificate_view(store: &Store, digest: &Digest) -> Result<Sorted<Certifi
     Ok(Sorted(CertificateView { id: *digest, certificate }))
 }
 
-/// A document, unchanged.
+/// A document, unchanged; but in a spec, other names stand for inputs that are not visible.
 pub fn document_view(store: &Store, kind: Kind, digest: &Digest) -> Result<Value> {
+    if kind == Kind::Spec {
+        return Ok(store.document::<SpecDocument>(digest)?.0);
+    }
     let bytes = store.document_bytes(kind, digest)?;
     let damaged = |error: serde_json::Error| RepoError::DamagedObject { kind, digest: *digest, why: error.to_string() };
     Ok(serde_json::from_slice(&bytes).map_err(damaged)?)

@@ -2,14 +2,16 @@
 //!
 //! - `view` the current version of a pipeline, and its state
 //! - `versions` all versions
+//! - `applied` what an apply, a check or a rollback did
 
+mod applied;
 mod versions;
 mod view;
 
+pub use applied::{AppliedView, CheckedView, RolledView, WarningView, checked_view, rolled_view};
 pub use engine::apply::differences;
 pub use repos::documents::{CodeStamp, GitCheck};
 pub use versions::{VersionDetails, VersionView, pipeline_versions, version_details};
 pub use view::{
-    PipelineDetails, PipelineLine, PipelineState, PipelineView, newest_of_version, pipeline_details, pipeline_view,
-    pipelines,
+    PipelineDetails, PipelineLine, PipelineState, PipelineView, pipeline_details, pipeline_view, pipelines,
 };

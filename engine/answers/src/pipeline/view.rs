@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName};
 
 use crate::job::{JobView, job_view, live_job};
+use crate::sight::is_none;
 use engine::Graph;
 use engine::Result;
 use engine::graph::Pipeline;
@@ -149,12 +150,6 @@ fn line(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<Pipel
     Ok(PipelineLine { pipeline, newest, ended, output })
 }
 
-/// The newest job of a pipeline's current version; `None` if it has none because there is no data for it.
-pub fn newest_of_version(store: &Store, name: &PipelineName) -> Result<Option<JobRow>> {
-    let version = store.pipeline(name)?.version;
-    Ok(store.newest_job(name)?.filter(|job| job.sealed.is_none() || job.version == version))
-}
-
 /// State, reason, and what it waits for; from the jobs since the last successful one, newest first.
 fn state_of(
     store: &Store,
@@ -195,6 +190,9 @@ pub struct PipelineDetails {
     pub entrypoint: Vec<String>,
     /// The branches that it reads, `REPO@BRANCH`.
     pub inputs: Vec<String>,
+    /// How many of its inputs are not visible to the one who asks; in the spec, other names stand for them.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub inputs_not_visible: u64,
     /// The branch that it writes, `REPO@BRANCH`.
     pub output: String,
     /// The spec in its normal form.
@@ -208,6 +206,8 @@ pub fn pipeline_details(store: &Store, name: &PipelineName, live: Option<&Live>)
     let pipeline = Pipeline::load(store, &row)?;
     let SpecDocument(spec) = store.document(&pipeline.version.spec)?;
     let (repo, branch) = pipeline.output_branch();
+    let (seen, hidden): (Vec<_>, Vec<_>) =
+        pipeline.input_branches().into_iter().partition(|(repo, _)| store.sees(repo));
     Ok(PipelineDetails {
         view,
         description: pipeline.spec.description.clone(),
@@ -217,7 +217,8 @@ pub fn pipeline_details(store: &Store, name: &PipelineName, live: Option<&Live>)
         code: pipeline.version.code.as_ref().map(CodeStamp::checked),
         transform: store.document(&pipeline.version.transform)?,
         entrypoint: pipeline.version.entrypoint.clone(),
-        inputs: pipeline.input_branches().iter().map(|(repo, branch)| format!("{repo}@{branch}")).collect(),
+        inputs: seen.iter().map(|(repo, branch)| format!("{repo}@{branch}")).collect(),
+        inputs_not_visible: hidden.len() as u64,
         output: format!("{repo}@{branch}"),
         spec,
     })

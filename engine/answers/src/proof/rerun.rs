@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 
 use super::verify::evidence::StoreEvidence;
 use super::verify::walk::Walk;
+use crate::sight::ensure_sees_ancestry;
 use engine::blocking;
 use engine::execution::again;
 use engine::executors::Executors;
@@ -68,6 +69,11 @@ pub struct Intended {
 ///
 /// `NotFound` if no datum made what is asked about: a user committed it.
 pub async fn rerun(store: &Store, at: &Resolved, repeat: Repeat<'_>) -> Result<(Digest, Certificate)> {
+    let what = format!("{} cannot be executed again", at.place());
+    blocking(|| ensure_sees_ancestry(store, at.id, &what))?;
+    if let Some(stamp) = &at.commit.pipeline {
+        blocking(|| store.ensure_may_run(&stamp.name))?;
+    }
     let stages = blocking(|| stages(store, at))?;
     let Some(first) = stages.iter().find_map(|stage| stage.datums.first()).map(|datum| datum.result) else {
         let what = format!("no datum made {}:{}: a person committed it", at.place(), at.path);

@@ -71,7 +71,9 @@ pub fn statements(store: &Store, trace: &Trace) -> Result<Vec<Statement>> {
 fn statement(store: &Store, id: CommitId, evidence: &Evidence<'_>, builder: &str) -> Result<Statement> {
     let commit = store.commit(&id)?;
     let (predicate_type, predicate) = match (&commit.pipeline, commit.kind) {
-        (Some(stamp), CommitKind::Output) => (SLSA_PREDICATE, provenance(store, &commit, stamp, evidence, builder)?),
+        (Some(stamp), CommitKind::Output) => {
+            (SLSA_PREDICATE, provenance(store, (id, &commit), stamp, evidence, builder)?)
+        }
         _ => (COMMIT_PREDICATE, made_by_people(&commit, evidence)),
     };
     Ok(Statement {
@@ -107,7 +109,7 @@ fn files(evidence: &Evidence<'_>) -> Vec<Descriptor> {
 
 fn provenance(
     store: &Store,
-    commit: &Commit,
+    (id, commit): (CommitId, &Commit),
     stamp: &PipelineStamp,
     evidence: &Evidence<'_>,
     builder: &str,
@@ -119,6 +121,11 @@ fn provenance(
     };
     let started_at = job.as_ref().and_then(|job| job.started_at).unwrap_or(commit.created_at);
     let refs = &run.cause.refs;
+    let mut internal = json!({ "transform": stamp.transform, "executor": job.map(|job| job.executor) });
+    let hidden = store.hidden_origins(&id)?;
+    if hidden > 0 {
+        internal["dependenciesNotVisible"] = hidden.into();
+    }
     Ok(json!({
         "buildDefinition": {
             "buildType": JOB_BUILD_TYPE,
@@ -129,10 +136,7 @@ fn provenance(
                 "run": commit.run,
                 "cause": { "kind": run.cause.kind, "refs": refs, "author": run.cause.author, "committer": run.cause.committer },
             },
-            "internalParameters": {
-                "transform": stamp.transform,
-                "executor": job.map(|job| job.executor),
-            },
+            "internalParameters": internal,
             "resolvedDependencies": dependencies(commit, stamp, evidence),
         },
         "runDetails": {

@@ -1,5 +1,6 @@
 //! A run: its cause, the branches that it moved, and the progress of its jobs.
 
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use engine::Result;
@@ -110,6 +111,40 @@ pub fn runs<'s>(
         if rows.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })?;
     Ok(rows.into_iter().map(move |row| run_view(store, row, live)))
+}
+
+/// Rows that are read at a time.
+const AT_A_TIME: usize = 64;
+
+/// The runs before one, newest first; without it, all. What is not taken is not read, and neither is what comes before.
+pub fn runs_before<'s>(
+    store: &'s Store,
+    live: Option<&'s Live>,
+    before: Option<&RunId>,
+) -> Result<impl Iterator<Item = Result<RunView>> + 's> {
+    let from = match before {
+        Some(run) => store.run(run)?.order.checked_sub(1),
+        None => Some(u64::MAX),
+    };
+    Ok(rows_from(store, from).map(move |row| run_view(store, row?, live)))
+}
+
+/// The rows of runs from this order backwards, a few at a time.
+pub(crate) fn rows_from(store: &Store, from: Option<u64>) -> impl Iterator<Item = Result<RunRow>> + '_ {
+    let (mut from, mut rows) = (from, VecDeque::new());
+    std::iter::from_fn(move || {
+        if rows.is_empty() {
+            let read = store.visit_runs_from(from.take()?, |row| {
+                rows.push_back(row);
+                if rows.len() < AT_A_TIME { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            if let Err(error) = read {
+                return Some(Err(error.into()));
+            }
+            from = rows.get(AT_A_TIME - 1).and_then(|last: &RunRow| last.order.checked_sub(1));
+        }
+        rows.pop_front().map(Ok)
+    })
 }
 
 /// A run by its row.

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
+use repos::access::is_stand_in;
 use repos::documents::{
     Commit, CommitKind, Origin as WebOrigin, Recipe, ResultDocument, Source, Transform, VersionDocument,
 };
@@ -15,6 +16,7 @@ use specs::{CommitId, Digest, FilePath, PipelineName, RepoName, RunId};
 
 use super::nodes::{Brought, DatumNode, FileNode, Origin, SameAs, SourceNode, Trace, VersionNode};
 use crate::run::CauseView;
+use crate::sight::{InputSight, gap_in_words, recipe_of};
 use engine::Result;
 use engine::graph::Versions;
 
@@ -176,15 +178,27 @@ impl<'a> Tracer<'a> {
             return Ok((self.gap(place, "the commit does not record which datum wrote it".to_owned()), None));
         };
         let result: ResultDocument = self.store.document(&digest)?;
-        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let sight = self.sight(&commit)?;
+        let (recipe, not_visible) = recipe_of(self.store, &sight, &digest, &result.recipe)?;
         let same_as = self.same_as(&commit, &result, &recipe, &place.path, file)?;
         if !self.seen.insert(digest) {
             return Ok((Origin::SeenDatum(result.recipe), same_as));
         }
         let depth = depth.map(|depth| depth - 1);
+        if not_visible > 0 {
+            let datum = result.recipe.short(12);
+            self.gaps.push(format!("datum {datum}: {}", gap_in_words(not_visible, "input")));
+        }
         let mut datum = self.datum(&commit, digest, result, &recipe, depth)?;
+        datum.not_visible = not_visible;
         datum.by_reference = same_as.is_some();
         Ok((Origin::Datum(Box::new(datum)), same_as))
+    }
+
+    /// Which inputs of the pipeline that made a commit are visible.
+    fn sight(&mut self, commit: &Commit) -> Result<InputSight> {
+        let pipeline = self.pipelines.of_commit(self.store, commit)?;
+        Ok(pipeline.map_or_else(InputSight::nothing, |pipeline| InputSight::of(self.store, &pipeline)))
     }
 
     fn datum(
@@ -195,6 +209,10 @@ impl<'a> Tracer<'a> {
         recipe: &Recipe,
         depth: Option<usize>,
     ) -> Result<DatumNode> {
+        if is_stand_in(result.pipeline.as_str()) {
+            let datum = result.recipe.short(12);
+            self.gaps.push(format!("datum {datum}: it was executed by a job that is not visible to you"));
+        }
         let transform: Transform = self.store.document(&recipe.transform)?;
         let row = self.store.pipeline_version(&result.pipeline, result.version)?;
         let version: Option<VersionDocument> =
@@ -238,6 +256,7 @@ impl<'a> Tracer<'a> {
             by_reference: false,
             inputs,
             more_inputs,
+            not_visible: 0,
             pipeline: result.pipeline,
         })
     }
@@ -249,10 +268,12 @@ impl<'a> Tracer<'a> {
 
     /// Who applied a version of a pipeline: the run at that time, found by binary search. `None` if nothing ran for it.
     fn applied_by(&self, pipeline: &PipelineName, at: Timestamp) -> Result<Option<String>> {
-        let (mut low, mut high) = (1, self.store.runs_count()? + 1);
+        // Runs that are not visible are between the others.
+        let whole = self.store.whole();
+        let (mut low, mut high) = (1, whole.runs_count()? + 1);
         while low < high {
             let middle = low.midpoint(high);
-            let Some(run) = self.store.run_at(middle)? else { return Ok(None) };
+            let Some(run) = whole.run_at(middle)? else { return Ok(None) };
             if run.created_at < at { low = middle + 1 } else { high = middle }
         }
         let is_it = |run: &RunRow| {
@@ -281,6 +302,9 @@ impl<'a> Tracer<'a> {
         let id = introduced.unwrap_or(place.commit);
         let commit = self.store.commit(&id)?;
         let copied_from = self.copied_from(&commit.sources, place, file, depth)?;
+        if copied_from.is_none() && self.is_copy_of_hidden(&id, place, file.digest)? {
+            self.gaps.push(format!("{place}: it is a copy of a file that is not visible to you"));
+        }
         let gone = self.gone(place, &file)?;
         let read_from = read_from(&commit.origins, &place.path);
         Ok(SourceNode {
@@ -315,7 +339,7 @@ impl<'a> Tracer<'a> {
         depth: Option<usize>,
     ) -> Result<Option<FileNode>> {
         for source in sources {
-            let Some((path, entry)) = self.original(source, &place.path, file.digest)? else { continue };
+            let Some((path, entry)) = original(self.store, source, &place.path, file.digest)? else { continue };
             let origin = CommitPath { repo: source.repo.clone(), commit: source.commit, path };
             if self.copies == MOST_COPIES {
                 self.cut.push(format!("{place}: a copy of {origin}, after {MOST_COPIES} other copies"));
@@ -329,22 +353,36 @@ impl<'a> Tracer<'a> {
         Ok(None)
     }
 
-    /// The file with this content below the copied path: its path ends like the copy's, with the longest possible match, since a copied
-    /// directory keeps the names in it.
-    fn original(&self, source: &Source, copy: &FilePath, digest: Digest) -> Result<Option<(FilePath, FileEntry)>> {
-        let tree = Tree::at(self.store.commit(&source.commit)?.tree);
-        let parts: Vec<&str> = copy.as_str().split('/').filter(|part| !part.is_empty()).collect();
-        for first in 0..=parts.len() {
-            let end = parts[first..].join("/");
-            let path = if end.is_empty() { Ok(source.path.clone()) } else { source.path.join(&end) };
-            // What is not a path cannot be a file.
-            let Ok(path) = path else { continue };
-            if let Some(entry) = tree.file(self.store, &path)?.filter(|entry| entry.digest == digest) {
-                return Ok(Some((path, entry)));
+    /// Whether a file was copied from a repository that is not visible.
+    fn is_copy_of_hidden(&self, commit: &CommitId, place: &CommitPath, digest: Digest) -> Result<bool> {
+        if self.store.hidden_origins(commit)? == 0 {
+            return Ok(false);
+        }
+        let whole = self.store.whole();
+        for source in whole.commit(commit)?.sources.iter().filter(|source| !self.store.sees(&source.repo)) {
+            if original(&whole, source, &place.path, digest)?.is_some() {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
+}
+
+/// The file with this content below the copied path: its path ends like the copy's, with the longest possible match, since a copied
+/// directory keeps the names in it.
+fn original(store: &Store, source: &Source, copy: &FilePath, digest: Digest) -> Result<Option<(FilePath, FileEntry)>> {
+    let tree = Tree::at(store.commit(&source.commit)?.tree);
+    let parts: Vec<&str> = copy.as_str().split('/').filter(|part| !part.is_empty()).collect();
+    for first in 0..=parts.len() {
+        let end = parts[first..].join("/");
+        let path = if end.is_empty() { Ok(source.path.clone()) } else { source.path.join(&end) };
+        // What is not a path cannot be a file.
+        let Ok(path) = path else { continue };
+        if let Some(entry) = tree.file(store, &path)?.filter(|entry| entry.digest == digest) {
+            return Ok(Some((path, entry)));
+        }
+    }
+    Ok(None)
 }
 
 /// Who committed a file: for an output the job that executed its datum, otherwise the commit that introduced it.

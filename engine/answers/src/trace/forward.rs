@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use repos::documents::{Commit, Recipe, Reference, ResultDocument};
+use repos::documents::{Commit, Reference, ResultDocument};
 use repos::files;
 use repos::history::{PathHistory, What};
 use repos::journal::RepoKind;
@@ -24,6 +24,7 @@ use repos::{JobRow, RepoError, Store};
 use specs::{CommitId, Digest, FilePath, PipelineName, RepoName};
 
 use super::nodes::{AtHead, Forward, ForwardPeriod, ForwardPlace, Made, Mention, Now, Reader, Start};
+use crate::sight::{self, InputSight};
 use engine::Result;
 use engine::datums::{DatumMap, result_in};
 use engine::datums::{Shape, prefix};
@@ -79,6 +80,7 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
         _ => (None, None),
     };
     let size_bytes = starts.iter().map(|one| one.file.size).sum();
+    let not_visible = search.hidden_readers.len() as u64;
     let Search { mut readers, order, present, cut, .. } = search;
     // Deleted pipelines come last, in the order in which they were found.
     let position = |name: &PipelineName| order.iter().take(present).position(|other| other == name).unwrap_or(present);
@@ -98,6 +100,7 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
         readers,
         read_in_other_jobs,
         cut,
+        not_visible,
     })
 }
 
@@ -222,6 +225,11 @@ type JobOf = (JobRow, BTreeSet<RepoName>);
 
 struct Search<'a> {
     store: &'a Store,
+    /// Which datums read a file depends on all inputs, visible or not.
+    whole: Store,
+    /// Pipelines that are not visible, and those of them that took a commit with a file of this search.
+    hidden: Vec<PipelineName>,
+    hidden_readers: BTreeSet<PipelineName>,
     options: ForwardOptions,
     /// Pipelines, upstream first, followed by deleted ones.
     order: Vec<PipelineName>,
@@ -247,8 +255,14 @@ impl<'a> Search<'a> {
         let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
         let present = order.len();
         order.extend(deleted);
+        let whole = store.whole();
+        let mut hidden = if store.is_limited() { whole.pipelines_ever()? } else { Vec::new() };
+        hidden.retain(|name| !store.sees_pipeline(name));
         Ok(Self {
             store,
+            whole,
+            hidden,
+            hidden_readers: BTreeSet::new(),
             options,
             order,
             present,
@@ -271,6 +285,11 @@ impl<'a> Search<'a> {
     }
 
     fn readers_of(&mut self, found: &Found) -> Result<()> {
+        for name in self.hidden.clone() {
+            if !self.hidden_readers.contains(&name) && !self.jobs(&name, found)?.is_empty() {
+                self.hidden_readers.insert(name);
+            }
+        }
         let is_last = self.options.depth.is_some_and(|depth| found.depth >= depth);
         for name in self.order.clone() {
             for job in self.jobs(&name, found)? {
@@ -300,14 +319,14 @@ impl<'a> Search<'a> {
             return Ok(known.clone());
         }
         let mut rows = Vec::new();
-        self.store.visit_jobs(pipeline, u64::MAX, |job| {
+        self.whole.visit_jobs(pipeline, u64::MAX, |job| {
             rows.push(job);
             ControlFlow::Continue(())
         })?;
         let mut jobs = Vec::new();
         for job in rows {
             if let Some(output) = job.commit {
-                let origins = self.store.commit(&output)?.provenance.into_iter();
+                let origins = self.whole.commit(&output)?.provenance.into_iter();
                 jobs.push((job, origins.map(|origin| origin.repo).collect()));
             }
         }
@@ -319,14 +338,14 @@ impl<'a> Search<'a> {
     /// The job that read the commit: the one of its own run, otherwise the first.
     fn job_of(&self, pipeline: &PipelineName, found: &Found) -> Result<Option<JobRow>> {
         let order = self.store.run_order(&self.store.commit(&found.commit)?.run)?.unwrap_or(0);
-        if let Some(job) = self.store.job(order, pipeline)?
+        if let Some(job) = self.whole.job(order, pipeline)?
             && self.takes(&job, found)?
         {
             return Ok(Some(job));
         }
         let mut first = None;
         let mut failed = Ok(());
-        self.store.visit_jobs(pipeline, u64::MAX, |job| {
+        self.whole.visit_jobs(pipeline, u64::MAX, |job| {
             if job.order < order {
                 return ControlFlow::Break(());
             }
@@ -344,14 +363,14 @@ impl<'a> Search<'a> {
 
     fn takes(&self, job: &JobRow, found: &Found) -> Result<bool> {
         let Some(output) = job.commit else { return Ok(false) };
-        let mut origins = self.store.commit(&output)?.provenance.into_iter();
+        let mut origins = self.whole.commit(&output)?.provenance.into_iter();
         Ok(origins.any(|origin| origin.repo == found.repo && origin.commit == found.commit))
     }
 
     /// The datums of a job that read the file.
     fn readers_in(&mut self, job: &JobRow, found: &Found) -> Result<()> {
         let Some(id) = job.commit else { return Ok(()) };
-        let commit = self.store.commit(&id)?;
+        let commit = self.whole.commit(&id)?;
         let pipeline = self.pipeline(job)?;
         let Some((trees, holders)) = self.inputs(&commit, &pipeline, found)? else { return Ok(()) };
         let datums = commit.datums.map_or(DatumMap::empty(), DatumMap::at);
@@ -384,7 +403,7 @@ impl<'a> Search<'a> {
 
     /// The pipeline's version in the job.
     fn pipeline(&mut self, job: &JobRow) -> Result<Rc<Pipeline>> {
-        self.pipelines.get(self.store, &job.pipeline, job.version)
+        self.pipelines.get(&self.whole, &job.pipeline, job.version)
     }
 
     /// The trees of a job's leaves, and which of them contain the file; `None` if none does.
@@ -400,7 +419,7 @@ impl<'a> Search<'a> {
             let origin = commit.provenance.iter().find(|origin| (&origin.repo, &origin.branch) == (&repo, &branch));
             let mut tree = Tree::empty();
             if let Some(origin) = origin {
-                tree = Tree::at(self.store.commit(&origin.commit)?.tree);
+                tree = Tree::at(self.whole.commit(&origin.commit)?.tree);
                 let is_asked = repo == found.repo && (self.options.all_runs || origin.commit == found.commit);
                 let seen = if is_asked { tree.file(self.store, &found.path)? } else { None };
                 if seen.is_some_and(|seen| seen.digest == found.file.digest) {
@@ -433,7 +452,8 @@ impl<'a> Search<'a> {
         found: &Found,
         result: &ResultDocument,
     ) -> Result<()> {
-        let recipe: Recipe = self.store.document(&result.recipe.digest())?;
+        let sight = InputSight::of(self.store, pipeline);
+        let (recipe, _) = sight::recipe(self.store, &sight, &result.recipe)?;
         let repo = pipeline.name().output_repo();
         let head = self.head(pipeline.output_branch())?;
         let mut outputs = Vec::new();

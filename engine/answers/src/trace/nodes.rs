@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, DatumId, Digest, FilePath, Network, PipelineName, RepoName, RunId};
 
 use crate::run::CauseView;
+use crate::sight::is_none;
 
 /// The full provenance of one file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -177,11 +178,9 @@ pub struct DatumNode {
     /// Number of further inputs of a large group.
     #[serde(default, skip_serializing_if = "is_none")]
     pub more_inputs: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
+    /// How many of its inputs are not visible to the one who asks.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 /// What a datum read of one input: a file, or a directory.
@@ -301,6 +300,9 @@ pub struct Forward {
     pub read_in_other_jobs: Vec<String>,
     /// Whether something was not followed because the depth limit is reached.
     pub cut: bool,
+    /// How many pipelines that are not visible to the one who asks took a commit with the file, or with something derived from it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub not_visible: u64,
 }
 
 /// The files at which a forward trace starts.

@@ -77,7 +77,7 @@ fn datums_of(store: &Store, present: Option<CommitId>) -> Result<DatumMap, RepoE
     Ok(datums.map_or(DatumMap::empty(), DatumMap::at))
 }
 
-/// Compares a pipeline's trial output with its current output; `None` if it did not run.
+/// Compares a pipeline's trial output with its current output; `None` if it did not run. A trial reads nothing that is not visible.
 pub(super) fn compare(store: &Store, job: &TriedJob) -> Result<Option<Compared>> {
     let present = datums_of(store, job.present)?;
     match &job.output {
@@ -111,7 +111,7 @@ fn compare_kept(store: &Store, present: DatumMap, tried: DatumMap, is_sample: bo
 
 impl Compared {
     /// Counts a datum, by its current result and that of the trial.
-    fn add(&mut self, store: &Store, old: Option<Digest>, new: Digest) -> Result<(), RepoError> {
+    fn add(&mut self, store: &Store, old: Option<Digest>, new: Digest) -> Result<()> {
         let result: ResultDocument = store.document(&new)?;
         let old: Option<ResultDocument> = old.map(|old| store.document(&old)).transpose()?;
         let verdict = self.count(old.as_ref(), result.outputs.filter(|_| result.state == ResultState::Success));

@@ -17,6 +17,7 @@ use super::{CLAIM, Claim, Code, Introduced, STATEMENTS, SUMS, SUMS_SIGNATURE, Un
 use crate::proof::verify::evidence::{Evidence, Key, StoreEvidence};
 use crate::proof::verify::walk::Walk;
 use crate::proof::verify::{State, Verdict, claim, while_others_write};
+use crate::sight::ensure_sees_ancestry;
 use crate::trace;
 use engine::{EngineError, Result};
 
@@ -173,17 +174,42 @@ impl Evidence for Recorder {
 /// Collects everything that belongs to the claim of a file, a directory or a commit, with the requested content.
 ///
 /// `Failed` if the claim is not proven, `Damaged` if something it depends on is damaged: such a bundle could convince nobody.
+///
+/// `Refused` if something that it would disclose is not visible through this handle: a bundle with a gap would prove nothing.
 pub fn gather(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
-    while_others_write(store, || gather_once(store, at, with), |_| false)
+    ensure_sees_ancestry(store, at.id, &format!("{} cannot be bundled", at.place()))?;
+    let whole = store.whole();
+    while_others_write(&whole, || gather_once(&whole, store, at, with), |_| false)
 }
 
-fn gather_once(store: &Store, at: &Resolved, with: Contents) -> Result<Case> {
+/// Refuses results that somebody else's job put into the cache.
+fn ensure_seen(asker: &Store, recorder: &Recorder, at: &Resolved) -> Result<()> {
+    let objects = recorder.objects.borrow();
+    for (kind, digest) in objects.keys().filter(|(kind, _)| *kind == Kind::Result) {
+        match asker.document_bytes(*kind, digest) {
+            Err(RepoError::NotVisible { .. } | RepoError::Refused { .. }) => {
+                return Err(EngineError::Store(RepoError::Refused {
+                    what: format!(
+                        "{} cannot be bundled: a job that is not visible to you made a part of it",
+                        at.place()
+                    ),
+                    hint: Some("ask an admin of the store for a token with more rights".to_owned()),
+                }));
+            }
+            read => read.map(drop)?,
+        }
+    }
+    Ok(())
+}
+
+fn gather_once(store: &Store, asker: &Store, at: &Resolved, with: Contents) -> Result<Case> {
     let recorder = Recorder::new(store, with)?;
     let mut walk = Walk::new(&recorder);
     recorder.store.journal.tell(&mut walk.report);
     claim(store, &mut walk, at)?;
     walk.finish();
     ensure_proven(&walk)?;
+    ensure_seen(asker, &recorder, at)?;
     let (introduced, met) = (std::mem::take(&mut walk.introduced), std::mem::take(&mut walk.met));
     let introduced = introduced.into_iter().map(|(at, path, by)| Introduced { at, path, by }).collect();
     let paths = if at.path.is_root() { Vec::new() } else { super::super::verify::paths(store, at)? };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use repos::{RepoError, Store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::ErrorKind;
@@ -95,6 +96,52 @@ pub struct Link {
     /// The outcome.
     #[serde(flatten)]
     pub state: State,
+}
+
+/// What stands for a link, or its reason, that is not visible to the one who asks.
+const HIDDEN: &str = "not visible to you";
+
+impl Link {
+    /// The same link without what is not visible; `None` if nothing of it is visible.
+    fn seen_through(self, store: &Store) -> Result<Option<Self>, RepoError> {
+        // Inputs are named by paths of their own repositories.
+        let is_seen = self.link != LinkKind::Input && store.without_hidden(&self.subject)? == self.subject;
+        Ok(if is_seen { Some(Self { state: self.state.seen_through(store)?, ..self }) } else { None })
+    }
+
+    fn hidden(self) -> Self {
+        let why = |_| HIDDEN.to_owned();
+        let state = match self.state {
+            State::Holds => State::Holds,
+            State::Noted(text) => State::Noted(why(text)),
+            State::Fails(text) => State::Fails(why(text)),
+            State::Damaged(text) => State::Damaged(why(text)),
+        };
+        Self { link: self.link, subject: HIDDEN.to_owned(), state }
+    }
+}
+
+impl State {
+    fn seen_through(self, store: &Store) -> Result<Self, RepoError> {
+        Ok(match self {
+            Self::Holds => Self::Holds,
+            Self::Noted(why) => Self::Noted(store.without_hidden(&why)?),
+            Self::Fails(why) => Self::Fails(store.without_hidden(&why)?),
+            Self::Damaged(why) => Self::Damaged(store.without_hidden(&why)?),
+        })
+    }
+}
+
+impl Report {
+    /// Removes what is not visible from the links; numbers and verdict stay those of everything.
+    pub(super) fn hide(&mut self, store: &Store) -> Result<(), RepoError> {
+        let links = std::mem::take(&mut self.links).into_iter();
+        self.links = links.filter_map(|link| link.seen_through(store).transpose()).collect::<Result<_, _>>()?;
+        let bad = std::mem::take(&mut self.bad).into_iter();
+        let seen = |link: Link| Ok(link.clone().seen_through(store)?.unwrap_or_else(|| link.hidden()));
+        self.bad = bad.map(seen).collect::<Result<_, RepoError>>()?;
+        Ok(())
+    }
 }
 
 /// Number of links kept one by one; beyond that only those that do not hold.

@@ -73,7 +73,9 @@ pub(super) fn while_others_write<T>(
 }
 
 fn verify_once(store: &Store, at: Option<&Resolved>, keys: &[TrustedKey]) -> Result<Report> {
-    let evidence = StoreEvidence::new(store, keys)?;
+    // Everything is checked, visible or not; of what is not, the report has only counts and the verdict.
+    let whole = store.whole();
+    let evidence = StoreEvidence::new(&whole, keys)?;
     let mut walk = Walk::new(&evidence);
     evidence.journal.tell(&mut walk.report);
     match at {
@@ -90,6 +92,9 @@ fn verify_once(store: &Store, at: Option<&Resolved>, keys: &[TrustedKey]) -> Res
     let mut report = walk.report;
     for fault in evidence.pack_faults()? {
         report.add(LinkKind::Pack, "packs", State::Damaged(fault.to_string()));
+    }
+    if store.is_limited() {
+        report.hide(store)?;
     }
     Ok(report)
 }

@@ -104,6 +104,7 @@ fn datum(pipeline: &str, number: u8, inputs: Vec<InputNode>) -> Origin {
         by_reference: false,
         inputs,
         more_inputs: 0,
+        not_visible: 0,
     }))
 }
 
