@@ -1,0 +1,63 @@
+//! The address of a login link: a browser that opens it gets its session.
+
+use axum::Extension;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use repos::tokens::AuditLine;
+
+use crate::app::App;
+use crate::caller::{Peer, REQUEST_ID, address_of, named};
+use crate::problem::{Problem, Result};
+
+/// The name of this operation, which is not in the OpenAPI document.
+const NAME: &str = "logIn";
+
+/// The route. It needs no token: the link is one.
+pub(crate) fn route() -> MethodRouter<App> {
+    named(NAME, get(log_in))
+}
+
+async fn log_in(
+    State(app): State<App>,
+    method: Method,
+    Path(code): Path<String>,
+    headers: HeaderMap,
+    peer: Option<Extension<Peer>>,
+) -> Result<Response> {
+    if method == Method::HEAD {
+        // Programs look at links before people do.
+        return Ok(StatusCode::OK.into_response());
+    }
+    let from = address_of(&app, peer.as_deref(), &headers);
+    let now = app.store().clock().now();
+    let access = app.logins().open(&code).and_then(|client| app.tokens().of_client(&client, now).ok());
+    let line = AuditLine {
+        at: now,
+        who: access.as_ref().map(|access| access.who.clone()).unwrap_or_default(),
+        from: Some(from.to_string()),
+        operation: NAME.to_owned(),
+        on: None,
+        outcome: if access.is_some() { 200 } else { 401 },
+        why: access.is_none().then(|| "unknown, used or old link".to_owned()),
+        request: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+    };
+    if let Err(error) = app.audit().append(&line) {
+        tracing::error!("the audit log cannot be written: {error}");
+    }
+    let Some(access) = access else {
+        app.ensure_few_wrong_tokens(from)?;
+        let problem = Problem::new(specs::ErrorKind::Refused, "this login link is unknown, was used, or is too old");
+        return Err(problem.status(StatusCode::UNAUTHORIZED).hint("`pv login --link URL` makes another one"));
+    };
+    let cookie = app.logins().begin(&access.client)?;
+    let text = format!("<!doctype html><title>pv</title><p>This browser is logged in as {}.</p>\n", access.who);
+    let mut response = Html(text).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::SET_COOKIE, cookie);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    Ok(response)
+}
