@@ -20,7 +20,11 @@ pub(crate) fn by(cx: &Context, claim: Option<&str>) -> Actor {
         format!("{}@{host}", user.map_or_else(|| format!("uid:{uid}"), str::to_owned))
     });
     let author = author.replace(char::is_control, " ");
-    Actor { author, committer: format!("uid:{uid}@{host}") }
+    let committer = match cx.invocation().client.is_far() {
+        Some(far) => far.caller.access.who.clone(),
+        None => format!("uid:{uid}@{host}"),
+    };
+    Actor { author, committer }
 }
 
 /// `Anna <anna@example.com>` as git would write it here; damaged configuration counts as missing.
@@ -31,7 +35,10 @@ fn of_git(cx: &Context) -> Option<String> {
             config.add_file(&path, level, false).ok()?;
         }
     }
-    if let Ok(repository) = Repository::discover(&cx.invocation().cwd) {
+    // A client on another machine says who the author is.
+    if cx.files().are_here()
+        && let Ok(repository) = Repository::discover(&cx.invocation().cwd)
+    {
         config.add_file(&repository.commondir().join("config"), ConfigLevel::Local, false).ok();
     }
     let get = |key: &str| config.get_string(key).ok().filter(|value| !value.is_empty());

@@ -89,11 +89,6 @@ impl CliError {
         Self::new(ErrorKind::Usage, message).hint(hint)
     }
 
-    /// A feature of a later version.
-    pub(crate) fn not_in_this_version(what: &str) -> Self {
-        Self::new(ErrorKind::Usage, format!("`{what}` is not available in this version"))
-    }
-
     /// From any error, with its causes.
     pub(crate) fn from_error(kind: ErrorKind, error: &dyn std::error::Error, hint: Option<String>) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string).collect();

@@ -16,6 +16,9 @@ pub(crate) struct Flags {
     /// Server to use [default: PV_SERVER]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
+    /// With a server: also use http beyond this machine, which sends the token and all data in clear
+    #[arg(long = "insecure", id = "insecure_server", hide = true)]
+    pub(crate) insecure: bool,
     /// Print JSON: one object, or one object per line for lists
     #[arg(long, global = true)]
     pub(crate) json: bool,

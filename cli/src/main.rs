@@ -10,8 +10,10 @@
 //! output     tables, JSON, times, progress: how text gets to a terminal
 //! known      what this user has seen of stores before
 //! socket     the store's socket: how commands reach the process that owns the store
+//! remote     commands through a server on another machine
 //! context    what a command works with: all of the above, and the store
 //! author     who makes a change
+//! notify     tells a service manager how far this process is
 //! executors  the executors of this machine, configured by the environment
 //! commands   one folder per noun, one file per verb: arguments, a request or question to the engine, the printed answer
 //! habits     commands of other tools, and the equivalent pv command
@@ -29,7 +31,9 @@ mod flags;
 mod habits;
 mod invocation;
 mod known;
+mod notify;
 mod output;
+mod remote;
 mod socket;
 mod words;
 

@@ -9,13 +9,16 @@ use engine::Engine;
 use nix::sys::signal::{SigSet, Signal};
 use specs::ErrorKind;
 
-use crate::commands::{self, Cli, Command};
+use crate::author;
+use crate::commands::{self, Cli, Command, RunsIn as Place};
 use crate::context::Context;
 use crate::error::{CliError, Failure, Result};
 use crate::flags::Flags;
 use crate::habits;
-use crate::invocation::{Cancel, Invocation};
-use crate::output::{Notes, Out, Pager, Sink, failure_text};
+use crate::invocation::{Cancel, Client, Files, Invocation, Streams};
+use crate::output::{Notes, Out, Pager, failure_text};
+use crate::remote::client::{self, Call};
+use crate::remote::servers::Server;
 use crate::socket::{self, HandedOver, RunFor};
 
 /// Which process runs the command.
@@ -91,10 +94,21 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: RunsIn) -> Option<u
         let error = CliError::new(ErrorKind::Usage, format!("the environment variable `{name}` is not valid UTF-8"));
         return Some(refuse_with(&invocation, &cli.flags, error));
     }
+    let server = match &place {
+        RunsIn::Called(_) => server_for(&cli, &invocation),
+        RunsIn::Owner(_) => Ok(None),
+    };
+    let server = match server {
+        Ok(server) => server,
+        Err(error) => return Some(refuse_with(&invocation, &cli.flags, error)),
+    };
     if let RunsIn::Called(pager) = &place
         && cli.is_paged()
     {
         pager.start(&mut invocation);
+    }
+    if let Some(server) = server {
+        return Some(run_in(&server, invocation, argv, cli));
     }
     let engine = match place {
         RunsIn::Called(_) => None,
@@ -105,10 +119,10 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: RunsIn) -> Option<u
     let writes = cli.command.as_ref().is_some_and(|command| !command.only_reads());
     let _operation = engine.as_ref().filter(|_| writes).map(|engine| engine.store().operation());
     let (cancel, client) = (invocation.cancel.clone(), invocation.client.clone());
-    let logged = if is_owner { None } else { logged(&cli) };
+    let logged = if is_owner { None } else { logging::Wanted::of(&cli, invocation.env.get(logging::FILTER)) };
     let Ok(cx) = Context::new(invocation, cli.flags, engine, RUN_FOR) else { return Some(1) };
-    if let Some(filter) = logged {
-        log(&cx, filter);
+    if let Some(Err(error)) = logged.map(|wanted| wanted.begin(&cx)) {
+        return Some(finish(&cx, Err(error)));
     }
     // With held output a slow pager on the client's side does not block the owner, and the command can be repeated until it has answered.
     let is_held = client.takes_output() && cli.command.as_ref().is_none_or(Command::prints_at_its_end);
@@ -118,7 +132,12 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: RunsIn) -> Option<u
     }
     // Without a command inside a store, `pv` means `pv status`.
     let command = cli.command.or_else(|| cx.store_dir().is_ok().then(Command::status));
+    let is_allowed = match (cx.invocation().client.is_far(), &command) {
+        (Some(far), Some(command)) => command.ensure_may_run(&far.caller.access),
+        _ => Ok(()),
+    };
     let done = match command {
+        _ if is_allowed.is_err() => is_allowed,
         None => commands::without_a_command(&cx),
         Some(command) if is_owner || !command.may_be_handed_over() => command.run(&cx),
         Some(command) => run_or_hand_over(&cx, argv, &command),
@@ -138,24 +157,65 @@ fn run(mut invocation: Invocation, argv: &[OsString], place: RunsIn) -> Option<u
     }
 }
 
-/// Which log messages go to stderr. For a long-lived process the warnings, since nobody watches its output; with `-v` all messages of pv.
-///
-/// `error`: something is lost or broken, and a person is needed. `warn`: something is degraded, and pv works around it. `info`: phases of an
-/// engine, starts and ends of jobs. `debug`: details for those who look for a fault.
-fn logged(cli: &Cli) -> Option<&'static str> {
-    match &cli.command {
-        _ if cli.flags.verbose => Some("warn,pv=debug,answers=debug,engine=debug,sandbox=debug,repos=debug"),
-        Some(Command::Serve(_)) => Some("warn"),
-        _ => None,
+/// The server that the command is for; `None` if it runs here.
+fn server_for(cli: &Cli, invocation: &Invocation) -> Result<Option<Server>> {
+    let place = cli.command.as_ref().map_or(Place::Server, Command::runs_in);
+    if place == Place::Called {
+        return Ok(None);
+    }
+    let server = Server::chosen(&cli.flags, &invocation.env)?;
+    match place {
+        Place::Neither(hint) if server.is_some() => Err(commands::not_through_a_server(hint)),
+        _ => Ok(server),
     }
 }
 
-fn log(cx: &Context, filter: &str) {
-    let invocation = cx.invocation();
-    let Ok(stderr) = invocation.streams.stderr.try_clone() else { return };
-    let stderr = Sink::new(stderr, invocation.cancel.clone(), invocation.client.clone());
-    let (filter, screen) = (tracing_subscriber::EnvFilter::new(filter), cx.notes().screen());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || stderr.notes(&screen)).try_init().ok();
+/// Runs a command in a server; returns its exit code.
+fn run_in(server: &Server, invocation: Invocation, argv: &[OsString], cli: Cli) -> u8 {
+    let cancel = invocation.cancel.clone();
+    // Without a command, `pv` means `pv status`.
+    let command = Arc::new(cli.command.unwrap_or_else(Command::status));
+    let Ok(cx) = Context::new(invocation, cli.flags, None, RUN_FOR) else { return 1 };
+    let cx = Arc::new(cx);
+    let watched = if let Command::Watch(args) = &*command { args.run_far(&cx, server, argv) } else { None };
+    let done = watched.unwrap_or_else(|| {
+        let done = call_of(&cx, argv, &command).and_then(|call| client::run(server, cx.invocation(), call));
+        done.and_then(|exit_code| if exit_code == 0 { Ok(()) } else { Err(CliError::Exit(exit_code)) })
+    });
+    let exit_code = finish(&cx, done);
+    cancel.exit_code().unwrap_or(exit_code)
+}
+
+/// A command with what it reads from this machine.
+fn call_of<'a>(cx: &Arc<Context>, argv: &'a [OsString], command: &Arc<Command>) -> Result<Call<'a>> {
+    let reader = silent(cx).map_err(|error| CliError::io("cannot open streams", &error))?;
+    let specs = command.read_files(&reader)?;
+    let notes = reader.files().take_notes();
+    Ok(Call {
+        local: Arc::new(commands::OnThisMachine::new(cx.clone(), command.clone(), notes.clone(), specs)),
+        argv,
+        author: author::by(cx, None).author,
+        notes,
+        writes: command.writes(),
+        repeat: command.repeat(),
+        is_held: command.prints_at_its_end(),
+    })
+}
+
+/// A context that prints and asks nothing, reads only what the server cannot read, and notes which files are read.
+fn silent(cx: &Context) -> std::io::Result<Context> {
+    let nothing = || std::fs::File::options().read(true).write(true).open("/dev/null");
+    let own = cx.invocation();
+    let invocation = Invocation {
+        streams: Streams { stdin: own.streams.stdin.try_clone()?, stdout: nothing()?, stderr: nothing()? },
+        cwd: own.cwd.clone(),
+        env: own.env.clone(),
+        uid: own.uid,
+        cancel: own.cancel.clone(),
+        client: Client::default(),
+        files: Files::noting(),
+    };
+    Context::new(invocation, Flags { quiet: true, ..cx.flags().clone() }, None, RUN_FOR)
 }
 
 /// Whether a command line changes nothing.
@@ -240,5 +300,8 @@ fn say(notes: &Notes, failure: &Failure, json: bool) {
     if json { notes.json(&failure.json()) } else { notes.text(&failure_text(failure, notes.color())) }
 }
 
+mod logging;
+#[cfg(test)]
+mod remote_tests;
 #[cfg(test)]
 mod tests;

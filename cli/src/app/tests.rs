@@ -20,7 +20,7 @@ use specs::{BranchName, ErrorKind};
 
 use super::RUN_FOR;
 use crate::error::{CliError, Result};
-use crate::invocation::{Cancel, Client, Environment, Invocation, Streams};
+use crate::invocation::{Cancel, Client, Environment, Files, Invocation, Streams};
 use crate::socket::protocol::{
     Answer, Memory, Request, is_taken, receive_answer, receive_request, receive_with_output, send_request,
 };
@@ -84,6 +84,7 @@ fn called_in(dir: &Path) -> (Invocation, File, File) {
         uid: rustix::process::getuid().as_raw(),
         cancel: Cancel::default(),
         client: Client::default(),
+        files: Files::default(),
     };
     (invocation, read.0, read.1)
 }

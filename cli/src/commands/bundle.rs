@@ -1,16 +1,19 @@
 //! `pv bundle`
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use answers::proof::{self, BundleView, Contents};
 use specs::Reference;
 
 use super::names::shell_word;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
+use crate::invocation::Far;
+use crate::invocation::files::{Files, PathKind};
 use crate::output::plural;
+use crate::remote::client::Writes;
 
 /// Export a file's provenance and its proof as one archive
 ///
@@ -38,9 +41,20 @@ pub(crate) struct Args {
     force: bool,
 }
 
+impl Args {
+    /// Reads what the command reads from the caller's machine.
+    pub(super) fn read_files(&self, files: &Files) {
+        files.kind(&self.out);
+    }
+
+    /// What it writes there.
+    pub(super) fn writes(&self) -> Writes {
+        Writes::File(self.out.clone())
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let out = cx.path(&args.out);
-    if out.exists() && !args.force {
+    if cx.files().kind(&args.out) != PathKind::None && !args.force {
         let error = CliError::new(specs::ErrorKind::Conflict, format!("`{}` already exists", args.out.display()));
         return Err(error.hint("--force overwrites it"));
     }
@@ -51,7 +65,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     for line in case.discloses() {
         cx.notes().line(format!("  {line}"));
     }
-    let (entries, size_bytes) = write(&out, |file| Ok(case.write(store, file)?))?;
+    let (entries, size_bytes) = write(cx, &args.out, |file| Ok(case.write(store, file)?))?;
     if cx.out().is_json() {
         let (file, discloses) = (args.out.clone(), case.discloses().to_vec());
         return cx.out().json(&BundleView { discloses, entries, file, size_bytes });
@@ -67,7 +81,15 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 }
 
 /// Writes to a temporary file and renames it, so no reader sees a partial file. Returns the result of `contents` and the length in bytes.
-pub(super) fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>) -> Result<(T, u64)> {
+pub(super) fn write<T>(
+    cx: &Context,
+    given: &Path,
+    contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
+) -> Result<(T, u64)> {
+    if let Some(far) = cx.invocation().client.is_far() {
+        return write_far(cx.store()?, far, given, contents);
+    }
+    let out = &cx.path(given)?;
     let mut name = out.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.part", repos::random_hex()));
     let part = out.with_file_name(name);
@@ -85,4 +107,29 @@ pub(super) fn write<T>(out: &Path, contents: impl FnOnce(&mut BufWriter<File>) -
         std::fs::remove_file(&part).ok();
     }
     written
+}
+
+/// Like [`write()`], for a client on another machine: the contents are made in a file that has no name, and sent.
+fn write_far<T>(
+    store: &Store,
+    far: &Far,
+    given: &Path,
+    contents: impl FnOnce(&mut BufWriter<File>) -> Result<T>,
+) -> Result<(T, u64)> {
+    let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", given.display()), &error);
+    let mut file = BufWriter::new(unnamed(store).map_err(failed)?);
+    let given_back = contents(&mut file)?;
+    let mut file = file.into_inner().map_err(|error| failed(error.into_error()))?;
+    let length = file.metadata().map_err(failed)?.len();
+    file.rewind().map_err(failed)?;
+    far.write(given, file).map_err(failed)?;
+    Ok((given_back, length))
+}
+
+/// A file in the store's folder that is gone when it is closed.
+pub(super) fn unnamed(store: &Store) -> std::io::Result<File> {
+    let path = store.folder().join(format!("{}.part", repos::random_hex()));
+    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    std::fs::remove_file(&path)?;
+    Ok(file)
 }

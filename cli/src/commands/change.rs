@@ -1,13 +1,12 @@
 //! What all commands share that commit files: author and message, and the report afterwards.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use answers::change::PutView;
 use engine::edit::Edit;
 use engine::target::{CommitOutcome, TargetBranch};
 use repos::files::ChangeSummary;
-use serde::Serialize;
-use specs::{BranchName, CommitId, RepoName, RunId};
+use specs::RunId;
 
 use super::next;
 use crate::author;
@@ -46,62 +45,6 @@ pub(super) fn after(run: Option<RunId>, error: CliError) -> CliError {
     }
 }
 
-/// The result of a commit, for programs.
-#[derive(Serialize)]
-pub(super) struct PutView<'a> {
-    pub(super) repo: &'a RepoName,
-    pub(super) branch: &'a BranchName,
-    pub(super) commit: Option<CommitId>,
-    pub(super) run: Option<RunId>,
-    pub(super) changed: bool,
-    pub(super) added: u64,
-    pub(super) modified: u64,
-    pub(super) removed: u64,
-    pub(super) unchanged: u64,
-    pub(super) size_bytes: u64,
-    pub(super) new_bytes: u64,
-    /// The sources that `--skip-unreadable` left out.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) skipped: Vec<SkippedView<'a>>,
-}
-
-/// A source that could not be read.
-#[derive(Serialize)]
-pub(super) struct SkippedView<'a> {
-    path: &'a Path,
-    why: &'a str,
-}
-
-impl<'a> PutView<'a> {
-    pub(super) fn new(
-        (repo, branch): (&'a RepoName, &'a BranchName),
-        summary: &ChangeSummary,
-        commit: Option<CommitId>,
-        run: Option<RunId>,
-    ) -> Self {
-        Self {
-            repo,
-            branch,
-            commit,
-            run,
-            changed: summary.is_change(),
-            added: summary.added,
-            modified: summary.modified,
-            removed: summary.removed,
-            unchanged: summary.unchanged,
-            size_bytes: summary.size_bytes,
-            new_bytes: summary.new_bytes,
-            skipped: Vec::new(),
-        }
-    }
-
-    /// Adds the sources that could not be read.
-    pub(super) fn skipped(mut self, skipped: &'a [(PathBuf, String)]) -> Self {
-        self.skipped = skipped.iter().map(|(path, why)| SkippedView { path, why }).collect();
-        self
-    }
-}
-
 /// `2 added, 0 modified, 0 removed, 1 unchanged · 9.1 GB, 9.0 GB new`
 pub(super) fn summary_line(summary: &ChangeSummary) -> String {
     format!(
@@ -117,10 +60,10 @@ pub(super) fn summary_line(summary: &ChangeSummary) -> String {
 
 /// Reports what was committed; with `runs` the command itself runs the jobs, so it does not suggest to.
 pub(super) fn report(cx: &Context, outcome: &CommitOutcome, started: Instant, runs: bool) -> Result<()> {
-    let CommitOutcome { target, summary, skipped, .. } = outcome;
+    let CommitOutcome { target, summary, .. } = outcome;
     let (id, run) = (outcome.head(), outcome.run());
     if cx.out().is_json() {
-        return cx.out().json(&PutView::new((&target.repo, &target.branch), summary, id, run).skipped(skipped));
+        return cx.out().json(&PutView::from(outcome));
     }
     let store = cx.store()?;
     let place = match id {

@@ -12,6 +12,7 @@ use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
 use crate::known::Standing;
 use crate::output::plural;
+use crate::remote::client::Writes;
 
 /// Sign the current state of the journal
 ///
@@ -36,6 +37,13 @@ pub(crate) struct Args {
     accept: bool,
 }
 
+impl Args {
+    /// What it writes on the caller's machine.
+    pub(super) fn writes(&self) -> Writes {
+        self.out.clone().map_or(Writes::Nothing, Writes::File)
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     if args.accept {
@@ -56,7 +64,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if let Some(out) = &args.out {
         use std::io::Write as _;
         let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", out.display()), &error);
-        write(&cx.path(out), |file| file.write_all(signed.text.as_bytes()).map_err(failed))?;
+        write(cx, out, |file| file.write_all(signed.text.as_bytes()).map_err(failed))?;
     }
     if cx.out().is_json() {
         return cx.out().json(&signed);

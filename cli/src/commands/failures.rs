@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use answers::datum::TryView;
 use answers::job::{Ended, FailedDatum, JobRow, Most, failed_datums, may_be_retried, short_job, why_ended};
+use answers::sight::gap_in_words;
 use engine::live::Live;
 
 use crate::context::Store;
@@ -68,6 +69,7 @@ fn headline(datum: &FailedDatum) -> String {
     if datum.inputs_left_out > 0 {
         inputs.push("…".to_owned());
     }
+    inputs.extend((datum.not_visible > 0).then(|| gap_in_words(datum.not_visible, "input")));
     let end = datum.last.as_ref().map(end_of).unwrap_or_default();
     let tries = plural(datum.tries as u64, "try", "tries");
     format!("  datum {}  {}  {end}  {tries}", datum.id.short(8), inputs.join("  "))

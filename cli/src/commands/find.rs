@@ -1,12 +1,13 @@
 //! `pv find`
 
-use std::fs::File;
 use std::path::Path;
 
 use answers::find::{FoundView, PeriodView, Sought, digest_of, find, sought};
+use specs::Digest;
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::invocation::files::{Files, PathKind};
 use crate::output::{Columns, plural, size};
 
 /// Find every repository and path that has or had this content or name
@@ -17,6 +18,13 @@ pub(crate) struct Args {
     /// Local file, SHA-256 or its first digits, glob for paths, or an id
     #[arg(value_name = "FILE|DIGEST|GLOB|ID")]
     what: String,
+}
+
+impl Args {
+    /// Reads what the command reads from the caller's machine.
+    pub(super) fn read_files(&self, files: &Files) {
+        content(files, &self.what);
+    }
 }
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
@@ -44,13 +52,21 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 
 /// An existing file means its content.
 fn meant(cx: &Context, text: &str) -> Result<Sought> {
-    let path = cx.path(Path::new(text));
-    if path.is_file() {
-        let digest = File::open(&path).and_then(digest_of);
-        let digest = digest.map_err(|error| CliError::io(format!("cannot read `{text}`"), &error))?;
-        return Ok(Sought::content(digest));
+    match content(cx.files(), text) {
+        Some(digest) => Ok(Sought::content(digest?)),
+        None => Ok(sought(cx.store()?, text)?),
     }
-    Ok(sought(cx.store()?, text)?)
+}
+
+/// The digest of the file with this name; `None` if there is none.
+fn content(files: &Files, text: &str) -> Option<Result<Digest>> {
+    let path = Path::new(text);
+    if files.kind(path) != PathKind::File {
+        return None;
+    }
+    let digest = files.digest(path, |file| Ok(digest_of(file)?.to_string()));
+    let digest = digest.and_then(|digest| digest.parse().map_err(std::io::Error::other));
+    Some(digest.map_err(|error| CliError::io(format!("cannot read `{text}`"), &error)))
 }
 
 fn cells(cx: &Context, found: &FoundView, period: &PeriodView) -> Result<Vec<String>> {

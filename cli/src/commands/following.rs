@@ -163,7 +163,7 @@ impl<'a> Shown<'a> {
         }
         self.break_line()?;
         self.under = None;
-        print_result(self.cx, self.store, &result, Some(&title_of(self.store, &result.recipe)?), self.raw)
+        print_result(self.cx, self.store, &result, Some(&title_of(self.store, self.job, &result.recipe)?), self.raw)
     }
 
     fn piece(&mut self, piece: &Printed) -> Result<()> {
@@ -173,7 +173,7 @@ impl<'a> Shown<'a> {
                 Open { title, try_number: piece.try_number, last: piece.clone(), line: Vec::new() }
             }
             None => {
-                let title = title_of(self.store, &piece.datum)?;
+                let title = title_of(self.store, self.job, &piece.datum)?;
                 Open { title, try_number: piece.try_number, last: piece.clone(), line: Vec::new() }
             }
         };

@@ -35,6 +35,13 @@ pub(crate) struct Args {
     from: Option<PathBuf>,
 }
 
+impl Args {
+    /// Whether no other process may use the store meanwhile.
+    pub(super) fn needs_the_store_alone(&self) -> bool {
+        self.repair || self.rebuild_index
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let mirror = args.from.as_ref().map(|from| open_mirror(cx, from)).transpose()?;
     if args.rebuild_index {
@@ -82,7 +89,7 @@ fn check(cx: &Context, store: &Store) -> Result<Report> {
 
 fn open_mirror(cx: &Context, from: &Path) -> Result<Mirror> {
     let Some(url) = from.to_str().filter(|from| from.contains("://")) else {
-        return Ok(Mirror::in_folder(&cx.path(from))?);
+        return Ok(Mirror::in_folder(&cx.path(from)?)?);
     };
     let access = cx.access();
     Ok(Mirror::new(open_url(url, &access)?, journal_at(url, &access)?))

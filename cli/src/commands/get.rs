@@ -1,14 +1,17 @@
 //! `pv get`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use answers::file::{Download, download};
+use answers::file::{Download, download, download_elsewhere};
+use engine::EngineError;
+use repos::files::{GetItem, GetOptions, Got, get_from};
 use specs::{Glob, Revision, Source};
 
 use super::matching::literal;
 use crate::context::Context;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::output::{count, plural, size};
+use crate::remote::client::Incoming;
 
 /// Download files to this machine
 ///
@@ -36,14 +39,33 @@ pub(crate) struct Args {
     force: bool,
 }
 
+impl Args {
+    /// Writes the files that a server names, on the caller's machine.
+    pub(super) fn get(&self, cx: &Context, items: &[GetItem], force: bool, from: &Incoming) -> Result<Got> {
+        let progress = cx.progress("get");
+        let update = |files, bytes| progress.update(files, bytes, 0);
+        get_items(cx, items, (&self.dest, force), from, &update)
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let dest = cx.path(&args.dest);
     let progress = cx.progress("get");
     let update = |files, bytes| progress.update(files, bytes, 0);
     let (changed, since) = (args.changed, args.since.as_ref());
     let wanted = Download { changed, since, matching: args.matching.as_ref(), force: args.force, progress: &update };
-    let got = download(cx.store()?, &args.source, (&dest, &args.dest), wanted)
-        .map_err(|error| literal(error, args.source.path().filter(|_| args.matching.is_none())))?;
+    let hinted = |error| literal(error, args.source.path().filter(|_| args.matching.is_none()));
+    let got = match cx.invocation().client.is_far() {
+        None => download(cx.store()?, &args.source, (&cx.path(&args.dest)?, &args.dest), wanted).map_err(hinted)?,
+        Some(far) => {
+            // The client reports its own errors.
+            let bring = |items| far.get(items, args.force).map_err(|_| Failed::Gone);
+            match download_elsewhere(cx.store()?, &args.source, &args.dest, wanted, bring) {
+                Ok(got) => got,
+                Err(Failed::Gone) => return Err(CliError::Cancelled),
+                Err(Failed::Engine(error)) => return Err(hinted(error)),
+            }
+        }
+    };
     drop(progress);
     if cx.out().is_json() {
         return cx.out().json(&got);
@@ -57,4 +79,34 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     cx.notes().line(format!("{files} · {} → {}{there}", size(got.size_bytes), args.dest.display()));
     Ok(())
+}
+
+/// Why files for another machine were not got.
+enum Failed {
+    Engine(EngineError),
+    /// The other machine is gone.
+    Gone,
+}
+
+impl From<EngineError> for Failed {
+    fn from(error: EngineError) -> Self {
+        Self::Engine(error)
+    }
+}
+
+/// How many files are fetched from a server at the same time.
+const AT_ONCE: usize = 8;
+
+/// Writes files of a server to `dest`; `force` replaces what is in the way.
+pub(super) fn get_items(
+    cx: &Context,
+    items: &[GetItem],
+    (dest, force): (&Path, bool),
+    from: &Incoming,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Result<Got> {
+    let all =
+        || -> Result<repos::files::GetItems<'_>, repos::RepoError> { Ok(Box::new(items.iter().cloned().map(Ok))) };
+    let options = GetOptions { since: None, matching: None, force, progress };
+    Ok(get_from(from, AT_ONCE, &all, &cx.path(dest)?, options)?)
 }

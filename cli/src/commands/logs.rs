@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Subject::AtWork(job, feed, printing) if args.follow => {
             following::follow_datum(cx, store, &job, (&feed, printing.number()), args.raw)
         }
-        Subject::AtWork(job, _, printing) => print_log(cx, &job, &at_work_log(store, &printing)?, args.raw),
+        Subject::AtWork(job, _, printing) => print_log(cx, &job, &at_work_log(store, &job, &printing)?, args.raw),
         Subject::Jobs(jobs) => {
             for job in &jobs {
                 if args.follow && job.sealed.is_none() {

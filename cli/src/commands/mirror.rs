@@ -1,6 +1,6 @@
 //! `pv mirror`
 
-use serde::Serialize;
+use answers::upkeep::mirror_view;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -19,36 +19,14 @@ pub(crate) struct Args {
     prune: bool,
 }
 
-/// What a mirror holds, and what was sent.
-#[derive(Serialize)]
-struct MirrorView {
-    url: String,
-    records: u64,
-    packs: u64,
-    size_bytes: u64,
-    new_records: u64,
-    new_packs: u64,
-    new_bytes: u64,
-    removed_packs: u64,
-}
-
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let url = cx.place_url(&args.to);
+    let url = cx.place_url(&args.to)?;
     let progress = cx.progress("mirror");
     let done =
         cx.store()?.mirror(&url, &cx.access(), args.prune, &|what, done, total| progress.count(what, done, total))?;
     drop(progress);
     if cx.out().is_json() {
-        return cx.out().json(&MirrorView {
-            url,
-            records: done.records,
-            packs: done.packs,
-            size_bytes: done.size_bytes,
-            new_records: done.new_records,
-            new_packs: done.new_packs,
-            new_bytes: done.new_bytes,
-            removed_packs: done.removed_packs,
-        });
+        return cx.out().json(&mirror_view(url, &done));
     }
     let removed = match done.removed_packs {
         0 => String::new(),

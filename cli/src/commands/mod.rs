@@ -8,9 +8,13 @@
 //! - `names` arguments such as `REPO@BRANCH`
 //! - `next` the suggested next command
 //! - `views` how commits, files, repositories … are printed
+//! - `through` what a command does through a server
 //! - `rerun` `pv verify --rerun`
 //! - `vouched` how signatures and certificates of commits are printed
 
+pub(crate) use serve::LogForm;
+
+mod audit;
 mod branch;
 mod bundle;
 mod cat;
@@ -37,6 +41,7 @@ mod job;
 mod jobs;
 mod key;
 mod log;
+mod login;
 mod logs;
 mod ls;
 mod matching;
@@ -45,6 +50,9 @@ mod mirror;
 mod mv;
 mod names;
 mod next;
+mod notify;
+#[cfg(test)]
+mod operations_tests;
 mod pipeline;
 mod plan;
 mod put;
@@ -59,6 +67,8 @@ mod serve;
 mod show;
 mod status;
 mod tag;
+mod through;
+mod token;
 mod trace;
 mod try_out;
 mod txn;
@@ -67,6 +77,8 @@ mod version;
 mod views;
 mod vouched;
 mod wait;
+mod watch;
+mod whoami;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -74,6 +86,7 @@ use crate::flags::Flags;
 use crate::socket::Repeat;
 
 pub(crate) use help::{command_line, without_a_command};
+pub(crate) use through::{OnThisMachine, RunsIn, not_through_a_server};
 
 /// Version data, run pipelines on what changed, and trace where each file came from
 #[derive(clap::Parser, Debug)]
@@ -115,6 +128,12 @@ pub(crate) enum Command {
     /// Create, list and delete secrets for stages
     #[command(subcommand)]
     Secret(secret::Command),
+    /// Create, list and revoke the tokens that a server accepts
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Tell people and programs what happens: webhooks, mail
+    #[command(subcommand)]
+    Notify(notify::Command),
     /// List, save and load the container images of pipelines
     #[command(subcommand)]
     Image(image::Command),
@@ -148,6 +167,7 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Bundle(bundle::Args),
     Checkpoint(checkpoint::Args),
+    Audit(audit::Args),
     Diff(diff::Args),
     Metrics(metrics::Args),
     Fsck(fsck::Args),
@@ -159,7 +179,11 @@ pub(crate) enum Command {
     Try(try_out::Args),
     Serve(serve::Args),
     Wait(wait::Args),
+    Watch(Box<watch::Args>),
     Logs(logs::Args),
+    Login(login::LoginArgs),
+    Logout(login::LogoutArgs),
+    Whoami(whoami::Args),
     Completions(completions::Args),
     Version(version::Args),
     Help(help::Args),
@@ -170,13 +194,20 @@ impl Command {
     pub(crate) fn may_be_handed_over(&self) -> bool {
         match self {
             Self::Init(_) | Self::Schema(_) | Self::Completions(_) | Self::Version(_) | Self::Help(_) => false,
+            // They need no store.
+            Self::Login(_) | Self::Logout(_) | Self::Whoami(_) => false,
             // It becomes the owner, or says which process is.
             Self::Serve(_) => false,
             Self::Pipeline(command) => command.needs_store(),
             // It uses files of this machine outside the store, and secret values should stay in one process.
             Self::Secret(_) => false,
+            // The same holds for the text of a token; the file has a lock of its own.
+            Self::Token(_) => false,
+            Self::Notify(command) => command.may_be_handed_over(),
             // It reaches the container engine through the caller's environment.
             Self::Image(_) => false,
+            // It lives on, and its folder is of this machine.
+            Self::Watch(_) => false,
             // An endless input would block the owner; only the last step is handed over.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
@@ -231,8 +262,11 @@ impl Command {
             | Self::Datum(_) => true,
             Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Bundle(_) | Self::Diff(_) | Self::Plan(_) => true,
             Self::Wait(_) | Self::Logs(_) | Self::Fsck(_) | Self::Metrics(_) | Self::Help(_) => true,
+            Self::Audit(_) | Self::Whoami(_) => true,
             Self::Verify(args) => !args.executes(),
             Self::Image(command) => command.only_reads(),
+            Self::Notify(command) => command.only_reads(),
+            Self::Watch(args) => args.only_reads(),
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
             Self::Job(job::Command::List(_) | job::Command::Show(_)) => true,
             Self::Pipeline(pipeline::Command::List(_) | pipeline::Command::Show(_) | pipeline::Command::Log(_)) => true,
@@ -256,6 +290,8 @@ impl Command {
             Self::Tag(command) => command.run(cx),
             Self::Pipeline(command) => command.run(cx),
             Self::Secret(command) => command.run(cx),
+            Self::Token(command) => command.run(cx),
+            Self::Notify(command) => command.run(cx),
             Self::Image(command) => command.run(cx),
             Self::Key(command) => command.run(cx),
             Self::Commit(command) => command.run(cx),
@@ -279,6 +315,7 @@ impl Command {
             Self::Verify(args) => verify::run(cx, args),
             Self::Bundle(args) => bundle::run(cx, args),
             Self::Checkpoint(args) => checkpoint::run(cx, args),
+            Self::Audit(args) => audit::run(cx, args),
             Self::Diff(args) => diff::run(cx, args),
             Self::Metrics(args) => metrics::run(cx, args),
             Self::Fsck(args) => fsck::run(cx, args),
@@ -290,7 +327,11 @@ impl Command {
             Self::Try(args) => try_out::run(cx, args),
             Self::Serve(args) => serve::run(cx, args),
             Self::Wait(args) => wait::run(cx, args),
+            Self::Watch(args) => watch::run(cx, args),
             Self::Logs(args) => logs::run(cx, args),
+            Self::Login(args) => login::login(cx, args),
+            Self::Logout(args) => login::logout(cx, args),
+            Self::Whoami(args) => whoami::run(cx, args),
             Self::Completions(args) => completions::run(cx, args),
             Self::Version(args) => version::run(cx, args),
             Self::Help(args) => help::run(cx, args),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use specs::PipelineName;
 
 use super::choose_executor::choose_executor;
-use super::pipeline::sources::{Files, warn};
+use super::pipeline::sources::{SpecFiles, Specs, warn};
 use crate::author;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
@@ -29,6 +29,16 @@ pub(crate) struct Args {
     datums: bool,
 }
 
+impl Args {
+    /// Reads what the command reads from the caller's machine.
+    pub(super) fn read_files(&self, cx: &Context) -> Result<Option<Specs>> {
+        if self.file.is_empty() {
+            return Ok(None);
+        }
+        SpecFiles::named(self.file.clone()).read_files(cx)
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let names: BTreeSet<PipelineName> = args.pipelines.iter().cloned().collect();
@@ -40,7 +50,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         if_applied(cx, store, args, limit)?
     };
     if previews.is_empty() && !cx.out().is_json() {
-        return cx.out().line("nothing is pending: every pipeline is up to date with its inputs");
+        return cx
+            .out()
+            .line(cx.none_of("pending jobs", "nothing is pending: every pipeline is up to date with its inputs")?);
     }
     let lines = previews.into_iter().map(|preview| {
         let short_run = preview.run.as_ref().map(|run| store.short_run(run)).transpose()?;
@@ -78,7 +90,7 @@ fn print_datums(cx: &Context, lines: Vec<Line>) -> Result<()> {
 
 /// What would run after applying these specs.
 fn if_applied(cx: &Context, store: &Store, args: &Args, limit: usize) -> Result<Vec<Preview>> {
-    let specs = Files::named(args.file.clone()).read(cx)?;
+    let specs = SpecFiles::named(args.file.clone()).read(cx)?;
     let by = author::by(cx, None);
     let applied = cx.block_on(async {
         let executor = choose_executor(cx, store).await?.executor;

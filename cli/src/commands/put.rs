@@ -5,18 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use answers::change::PutView;
 use engine::put::{
-    self, Caller, MAX_LIST_BYTES, PreparedPut, PutFiles, PutPreview, PutProgress, PutRequest, PutSource,
+    self, Caller, MAX_LIST_BYTES, PreparedPut, PutFiles, PutListing, PutPreview, PutProgress, PutRequest, PutSource,
+    Upload,
 };
 use engine::target::TargetBranch;
 use repos::files::{By, Gathered, PATTERN_FILE, Pattern, PutOptions, parse_list};
-use specs::{Digest, FilePath, Reference, Revision};
+use repos::store::Sender;
+use specs::{Digest, FilePath, Reference, RepoName, Revision};
 
-use super::change::{Message, PutView, after, nothing_committed, report, summary_line};
+use super::change::{Message, after, nothing_committed, report, summary_line};
 use crate::author;
-use crate::context::Context;
+use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
+use crate::invocation::{Far, Part};
 use crate::output::count;
+use crate::remote::client::{Outgoing, Remember};
 
 /// Most bytes of a list of sources.
 const MAX_SOURCES_BYTES: u64 = 64 << 20;
@@ -82,6 +87,32 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// Sends the content of the sources to the store with this id, on the caller's machine.
+    pub(super) fn upload(&self, cx: &Context, store: &str, to: &Outgoing) -> Result<(Vec<u8>, Remember)> {
+        let files = self.files(cx).map_err(nothing_committed)?;
+        let known = cx.stat_place(store);
+        let how = Upload { to, known: known.as_ref(), dry_run: self.dry_run };
+        let uploaded = put::upload(&self.target, &files, &how, &Shown { cx }).map_err(nothing_committed)?;
+        let listing = uploaded.listing().encode();
+        Ok((listing, Box::new(move || known.iter().for_each(|place| uploaded.remember(place)))))
+    }
+
+    /// The branch that similar files are on.
+    pub(super) fn target(&self) -> &Reference {
+        &self.target
+    }
+
+    /// What matters of the files in the store: the rest is done where they are.
+    fn placed(&self) -> PutFiles {
+        PutFiles {
+            directory: self.target.path.clone(),
+            as_path: self.as_path.clone(),
+            mirror: self.mirror,
+            untar: self.untar,
+            ..PutFiles::default()
+        }
+    }
+
     /// Whether content or a list is read from standard input.
     pub(super) fn reads_stdin(&self) -> bool {
         self.sources.iter().any(|source| is_stdin(source)) || self.reads_list_from_stdin()
@@ -159,15 +190,30 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let target = TargetBranch::of(store, &args.target)?;
     let expect = args.expect.as_ref().map(|revision| target.revision(store, revision)).transpose()?;
-    let files = args.files(cx).map_err(nothing_committed)?;
+    let far = cx.invocation().client.is_far();
+    let files = if far.is_some() { args.placed() } else { args.files(cx).map_err(nothing_committed)? };
     let (by, message) = (author::by(cx, args.message.author.as_deref()), args.message.message.clone());
     let request = PutRequest { target, files, expect, by, message };
     let caller = Shown { cx };
+    let sees = |repo: &RepoName| store.sees(repo);
+    let sent = far.map(|far| sent(store, (far, Part::Sources), &sees)).transpose()?;
     if args.dry_run {
-        let preview = put::preview(store, &request, &caller).map_err(nothing_committed)?;
+        let preview = match sent {
+            None => put::preview(store, &request, &caller),
+            Some((listing, from)) => {
+                PutListing::decode(&listing).and_then(|listing| put::preview_listed(store, &request, listing, from))
+            }
+        };
+        let preview = preview.map_err(nothing_committed)?;
         return print_preview(cx, &request.target, &preview).map_err(nothing_committed);
     }
-    let prepared = put::prepare(store, &request, &caller).map_err(nothing_committed)?;
+    let prepared = match sent {
+        None => put::prepare(store, &request, &caller),
+        Some((listing, from)) => {
+            PutListing::decode(&listing).and_then(|listing| put::prepare_listed(store, &request, listing, from))
+        }
+    };
+    let prepared = prepared.map_err(nothing_committed)?;
     confirm_mirror(cx, &request, &prepared).map_err(nothing_committed)?;
     note_odd_place(cx, args, &prepared);
     let outcome = prepared.commit().map_err(nothing_committed)?;
@@ -177,6 +223,17 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         Some(run) => super::run::bring_to_end(cx, &run).map_err(|error| after(Some(run), error)),
         None => Ok(()),
     }
+}
+
+/// Has the client on another machine send what a part of its command line names; returns its message about it, and who it is.
+pub(super) fn sent<'a>(
+    store: &Store,
+    (far, part): (&'a Far, Part),
+    sees: &'a (dyn Fn(&RepoName) -> bool + Sync),
+) -> Result<(Vec<u8>, Sender<'a>)> {
+    // The client reports its own errors.
+    let listing = far.upload(part).map_err(|_| CliError::Cancelled)?;
+    Ok((listing, Sender { name: &far.caller.access.client, sees: store.is_limited().then_some(sees) }))
 }
 
 /// Asks before a mirror removes most of the existing files.

@@ -1,6 +1,7 @@
 //! `pv status`, and `pv` alone inside a store.
 
-use answers::status::{Need, StatusView, Wanted, status};
+use answers::status::{self, NotificationNeed, StatusView, Wanted, status};
+use engine::Engine;
 
 use super::jobs::live;
 use crate::context::Context;
@@ -18,7 +19,9 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     // The output of a pipeline is part of the pipeline's line.
     let wanted = Wanted { all_repos: cx.out().is_json(), folder: &cx.invocation().cwd };
-    let status = status(cx.store()?, live(cx), wanted)?;
+    let store = cx.store()?;
+    let mut status = status(store, live(cx), wanted)?;
+    status.notifications = notifications::needs(store, cx.engine().is_some_and(Engine::lives_on))?;
     let is_current = status.is_current();
     if cx.out().is_json() {
         cx.out().json(&status)?;
@@ -39,7 +42,8 @@ fn print(cx: &Context, status: StatusView) -> Result<()> {
     let disk = format!("{} stored, {} free", size(status.size_bytes), size(status.free_bytes));
     cx.out().wrapped(format!("{}   {engine}   {disk}", status.store.display()))?;
     if status.repos.is_empty() {
-        cx.out().line("\nno repositories yet: pv repo create NAME, then  pv put NAME FILES")?;
+        let nothing = "no repositories yet: pv repo create NAME, then  pv put NAME FILES";
+        cx.out().line(format!("\n{}", cx.none_of("repositories", nothing)?))?;
     } else {
         cx.out().line("")?;
         cx.list(None, status.repos.into_iter().map(Ok))?;
@@ -48,19 +52,44 @@ fn print(cx: &Context, status: StatusView) -> Result<()> {
         cx.out().line("")?;
         cx.list(None, status.pipelines.into_iter().map(Ok))?;
     }
-    if !status.needs_you.is_empty() {
+    if !status.watches.is_empty() {
+        cx.out().line("")?;
+        cx.list(None, status.watches.into_iter().map(Ok))?;
+    }
+    let needs: Vec<Need<'_>> =
+        status.needs_you.iter().map(Need::from).chain(status.notifications.iter().map(Need::from)).collect();
+    if !needs.is_empty() {
         cx.out().line(format!("\n{}", cx.out().paint(1, "needs you")))?;
-        print_needs(cx, &status.needs_you)?;
+        print_needs(cx, &needs)?;
     }
     Ok(())
 }
 
+/// A line of what needs an action.
+struct Need<'s> {
+    name: &'s str,
+    what: &'s str,
+    commands: &'s [String],
+}
+
+impl<'s> From<&'s status::Need> for Need<'s> {
+    fn from(need: &'s status::Need) -> Self {
+        Self { name: need.name(), what: &need.what, commands: &need.commands }
+    }
+}
+
+impl<'s> From<&'s NotificationNeed> for Need<'s> {
+    fn from(need: &'s NotificationNeed) -> Self {
+        Self { name: need.notification.as_str(), what: &need.what, commands: &need.commands }
+    }
+}
+
 /// Prints each need on a line; if that is too narrow, each command on its own line, so that it can be copied.
-fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
-    let name_width = needs.iter().map(|need| need.pipeline.as_str().len()).max().unwrap_or(0);
-    let what_width = needs.iter().map(|need| columns(&need.what)).max().unwrap_or(0);
-    for Need { pipeline, what, commands } in needs {
-        let name = format!("  {:name_width$}  ", pipeline.as_str());
+fn print_needs(cx: &Context, needs: &[Need<'_>]) -> Result<()> {
+    let name_width = needs.iter().map(|need| need.name.len()).max().unwrap_or(0);
+    let what_width = needs.iter().map(|need| columns(need.what)).max().unwrap_or(0);
+    for Need { name, what, commands } in needs {
+        let name = format!("  {name:name_width$}  ");
         let line =
             format!("{name}{what}{}  {}", " ".repeat(what_width - columns(what)), commands.join("        then  "));
         if cx.out().columns().is_none_or(|width| columns(&line) <= width) {

@@ -7,6 +7,7 @@ use specs::{Digest, ErrorKind, Reference};
 
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
+use crate::invocation::files::{Files, PathKind};
 use crate::known::Standing;
 use crate::output::plural;
 
@@ -37,7 +38,26 @@ pub(crate) struct Args {
     key: Vec<PathBuf>,
 }
 
+/// Most bytes of a checkpoint that are read.
+const MAX_CHECKPOINT_BYTES: u64 = 16 << 20;
+/// Most bytes of a key.
+const MAX_KEY_BYTES: u64 = 1 << 16;
+
 impl Args {
+    /// Whether it needs no store.
+    pub(super) fn needs_no_store(&self) -> bool {
+        self.bundle.is_some()
+    }
+
+    /// Reads what the command reads from the caller's machine.
+    pub(super) fn read_files(&self, files: &Files) {
+        for key in &self.key {
+            files.kind(key);
+            files.read(key, MAX_KEY_BYTES).ok();
+        }
+        self.checkpoint.iter().for_each(|file| drop(files.read(file, MAX_CHECKPOINT_BYTES)));
+    }
+
     /// Whether it runs user code, which only one process may do at a time.
     pub(super) fn executes(&self) -> bool {
         self.rerun
@@ -47,10 +67,10 @@ impl Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let keys = args.key.iter().map(|key| read_key(cx, key)).collect::<Result<Vec<_>>>()?;
     if let Some(bundle) = &args.bundle {
-        let (subject, report) = proof::verify_bundle(&cx.path(bundle), &keys)?;
+        let (subject, report) = proof::verify_bundle(&cx.path(bundle)?, &keys)?;
         return show(cx, &subject, &report, None);
     }
-    let checkpoint = args.checkpoint.as_ref().map(|file| read_checkpoint(&cx.path(file))).transpose()?;
+    let checkpoint = args.checkpoint.as_ref().map(|file| read_checkpoint(cx.files(), file)).transpose()?;
     let store = cx.store()?;
     let at = args.reference.as_ref().map(|reference| store.resolve(reference)).transpose()?;
     let mut report = match (&at, &checkpoint) {
@@ -93,8 +113,8 @@ fn check_checkpoint(
 }
 
 /// A checkpoint, or why the file is invalid; that belongs in the report, since the file may have been tampered with.
-fn read_checkpoint(file: &Path) -> Result<Result<Checkpoint, String>> {
-    let text = std::fs::read(file);
+fn read_checkpoint(files: &Files, file: &Path) -> Result<Result<Checkpoint, String>> {
+    let text = files.read(file, MAX_CHECKPOINT_BYTES);
     let text =
         text.map_err(|error| CliError::io(format!("cannot read the checkpoint `{}`", file.display()), &error))?;
     let text = String::from_utf8(text).map_err(|_| "it is not text".to_owned());
@@ -115,9 +135,8 @@ fn add_seen(cx: &Context, report: &mut Report) {
 
 /// A key, given as a file or a fingerprint.
 fn read_key(cx: &Context, given: &Path) -> Result<TrustedKey> {
-    let file = cx.path(given);
     if let Some(fingerprint) = given.to_str().and_then(|text| text.parse::<Digest>().ok())
-        && !file.exists()
+        && cx.files().kind(given) == PathKind::None
     {
         return Ok(TrustedKey::Fingerprint(fingerprint));
     }
@@ -126,7 +145,7 @@ fn read_key(cx: &Context, given: &Path) -> Result<TrustedKey> {
 
 fn read_key_file(cx: &Context, file: &Path) -> Result<PublicKey> {
     let name = format!("the key `{}`", file.display());
-    let text = cx.read_text(file, &name, 1 << 16, "pv key show > KEY.pem")?;
+    let text = cx.read_text(file, &name, MAX_KEY_BYTES, "pv key show > KEY.pem")?;
     PublicKey::from_pem(&text)
         .map_err(|error| CliError::usage(format!("`{}`: {error}", file.display()), "pv key show > KEY.pem"))
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 /// Waits for the engine of this process, which reports the end of jobs.
 async fn until_sealed(cx: &Context, engine: &Engine, awaited: &Awaited, deadline: Option<Instant>) -> Result<()> {
     let mut feed = engine.live().listen();
-    while !are_sealed(engine.store(), awaited)? {
+    while !are_sealed(cx.store()?, awaited)? {
         pause(cx, engine, news(&mut feed), deadline).await?;
     }
     Ok(())

@@ -6,20 +6,21 @@
 //! - `list` prints lists and tables
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use engine::Engine;
 use repos::OpenOptions;
+use repos::files::StatPlace;
 use repos::place::Access;
 use repos::time::Clock;
 use specs::ErrorKind;
 
 use crate::error::{CliError, Result};
 use crate::flags::Flags;
-use crate::invocation::{Cancel, Environment, Invocation};
+use crate::invocation::files::Question;
+use crate::invocation::{Cancel, Environment, Files, Invocation};
 use crate::known::{KnownStores, Standing};
 use crate::output::{Human, Notes, Out, Progress, count, size};
 use crate::socket::{Owner, RunFor};
@@ -61,7 +62,12 @@ impl Context {
         let clock = clock::of(&invocation.env);
         if let Some(engine) = &engine {
             let zone = Human::new(clock.now(), &invocation.env).zone().clone();
-            opened.set(engine.store().in_zone(zone)).ok();
+            let store = engine.store().in_zone(zone);
+            let store = match invocation.client.is_far() {
+                Some(far) => store.seen_by(far.caller.access.clone()),
+                None => store,
+            };
+            opened.set(store).ok();
         }
         Ok(Self {
             flags,
@@ -103,22 +109,38 @@ impl Context {
     }
 
     /// The path for this process of `given`, which is relative to the caller's folder. Unchanged if possible, since messages contain it.
-    pub(crate) fn path(&self, given: &Path) -> PathBuf {
-        if self.invocation.client.is_other() { self.invocation.cwd.join(given) } else { given.to_owned() }
+    /// An error if the caller is on another machine.
+    pub(crate) fn path(&self, given: &Path) -> Result<PathBuf> {
+        self.files().here(given).ok_or_else(|| {
+            let what = format!("`{}` cannot be used through a server", given.display());
+            CliError::usage(what, "run the command on the machine that holds the store")
+        })
+    }
+
+    /// The files that the command may read.
+    pub(crate) fn files(&self) -> &Files {
+        &self.invocation.files
     }
 
     /// Reads a file, or standard input for `-`, of at most `most` bytes; messages call it `what`.
     pub(crate) fn read(&self, file: &Path, what: &str, most: u64) -> Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let read = if file.as_os_str() == "-" {
-            self.invocation.stdin().take(most + 1).read_to_end(&mut bytes)
-        } else {
-            File::open(self.path(file)).and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
-        };
-        read.map_err(|error| CliError::io(format!("cannot read {what}"), &error))?;
+        let bytes = if file.as_os_str() == "-" { self.read_stdin(most) } else { self.files().read(file, most) };
+        let bytes = bytes.map_err(|error| CliError::io(format!("cannot read {what}"), &error))?;
         if bytes.len() as u64 > most {
             return Err(CliError::new(ErrorKind::Usage, format!("{what} is longer than {}", size(most))));
         }
+        Ok(bytes)
+    }
+
+    /// Reads standard input, unless the caller's machine had to read it already.
+    fn read_stdin(&self, most: u64) -> std::io::Result<Vec<u8>> {
+        let name = Path::new("-");
+        if let Ok(sent) = self.files().sent_bytes(Question::Stdin, name) {
+            return Ok(sent);
+        }
+        let mut bytes = Vec::new();
+        self.invocation.stdin().take(most + 1).read_to_end(&mut bytes)?;
+        self.files().note(Question::Stdin, name, bytes.clone());
         Ok(bytes)
     }
 
@@ -145,11 +167,16 @@ impl Context {
         self.invocation.cancel.heed(1)
     }
 
+    /// Where this machine keeps the digests of files that were put to the store with this id, through a server.
+    pub(crate) fn stat_place(&self, store: &str) -> Option<StatPlace> {
+        let home = || self.env().get("HOME").map(|home| Path::new(home).join(".cache"));
+        let cache =
+            self.env().get("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home)?;
+        Some(StatPlace::in_cache(&cache.join("pv"), store))
+    }
+
     /// The folder that holds the store.
     pub(crate) fn store_dir(&self) -> Result<PathBuf> {
-        if self.flags.server.is_some() || self.env().get("PV_SERVER").is_some() {
-            return Err(CliError::not_in_this_version("--server").hint("leave it out, and unset PV_SERVER"));
-        }
         if let Some(store) = self.store.get() {
             return Ok(store.dir().to_owned());
         }
@@ -171,6 +198,11 @@ impl Context {
         };
         self.standing.get_or_init(|| self.look_at(store));
         Ok(store)
+    }
+
+    /// What an empty list means: `nothing`; for a caller who may not see everything only that none of `what` is visible.
+    pub(crate) fn none_of(&self, what: &str, nothing: &str) -> Result<String> {
+        Ok(if self.store()?.is_limited() { format!("no {what} are visible to you") } else { nothing.to_owned() })
     }
 
     /// The record of known stores, if there is one.
@@ -247,16 +279,19 @@ impl Context {
         options.notify(move |what| notes.line(what))
     }
 
-    /// The URL of an object store, given as a URL or as the path of a folder.
-    pub(crate) fn place_url(&self, given: &str) -> String {
+    /// The URL of an object store, given as a URL or as the path of a folder. An error for a folder of another machine.
+    pub(crate) fn place_url(&self, given: &str) -> Result<String> {
+        if !self.files().are_here() && (!given.contains("://") || given.starts_with("file:")) {
+            self.path(Path::new(given))?;
+        }
         if given.contains("://") {
-            return given.to_owned();
+            return Ok(given.to_owned());
         }
         let path = self.invocation.cwd.join(given);
         // The folder itself may not exist yet; its parent must.
         let whole =
             path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)));
-        format!("file://{}", whole.unwrap_or(path).display())
+        Ok(format!("file://{}", whole.unwrap_or(path).display()))
     }
 
     /// How to reach object stores, from the environment.

@@ -2,6 +2,7 @@
 //!
 //! - `cancel` whether the caller still wants the answer
 //! - `client` the process that handed a command over: what was sent to it, and whether the command waits for it
+//! - `files` the files that a command may read
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -14,9 +15,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 mod cancel;
 mod client;
+pub(crate) mod files;
 
 pub(crate) use cancel::Cancel;
-pub(crate) use client::{BEGUN, Client};
+pub(crate) use client::{BEGUN, Caller, Client, Far, FileToWrite, GetOrder, Order};
+pub(crate) use files::{Files, Part};
 
 /// Standard input, output and error.
 #[derive(Debug)]
@@ -94,6 +97,8 @@ pub(crate) struct Invocation {
     pub(crate) cancel: Cancel,
     /// The calling process, if it handed its command over to this one.
     pub(crate) client: Client,
+    /// The files of the caller's machine.
+    pub(crate) files: Files,
 }
 
 impl Invocation {
@@ -106,6 +111,7 @@ impl Invocation {
             uid: rustix::process::getuid().as_raw(),
             cancel,
             client: Client::default(),
+            files: Files::default(),
         })
     }
 
@@ -116,7 +122,8 @@ impl Invocation {
 
     /// Whether a user can read a question and answer it.
     pub(crate) fn is_interactive(&self) -> bool {
-        rustix::termios::isatty(&self.streams.stdin) && rustix::termios::isatty(&self.streams.stderr)
+        let is_typed = self.client.types() || rustix::termios::isatty(&self.streams.stdin);
+        is_typed && rustix::termios::isatty(&self.streams.stderr)
     }
 
     /// Reads one line from standard input byte by byte, so that the rest stays unread.
@@ -146,12 +153,19 @@ impl Read for Stdin<'_> {
         if client.is_other() {
             let _waits = client.waits();
             let mut looked = [PollFd::new(streams.stdin.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut looked, PollTimeout::ZERO)? == 0 {
+                client.wants_input();
+            }
             while poll(&mut looked, PollTimeout::from(BETWEEN_LOOKS))? == 0 {
                 if cancel.is_asked() {
                     return Err(std::io::ErrorKind::ConnectionAborted.into());
                 }
             }
         }
-        (&streams.stdin).read(into)
+        let length = (&streams.stdin).read(into)?;
+        if length == 0 && !into.is_empty() && client.is_input_cut() {
+            return Err(std::io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(length)
     }
 }

@@ -11,7 +11,8 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -239,6 +240,8 @@ pub(crate) struct Notes {
     /// Whether it is a terminal on which lines can be redrawn.
     is_drawable: bool,
     cancel: Cancel,
+    /// Whether everything becomes a message of the log, whose form programs read.
+    is_logged: Arc<AtomicBool>,
 }
 
 impl Notes {
@@ -254,12 +257,28 @@ impl Notes {
             color: wants_color(flags, env, is_terminal || is_paged),
             is_drawable: is_terminal && env.get("TERM") != Some("dumb"),
             cancel: invocation.cancel.clone(),
+            is_logged: Arc::default(),
         })
+    }
+
+    /// From now on everything is a message of the log.
+    pub(crate) fn log_instead(&self) {
+        self.is_logged.store(true, Ordering::Relaxed);
+    }
+
+    fn is_logged(&self) -> bool {
+        self.is_logged.load(Ordering::Relaxed)
     }
 
     /// Another handle to the same stream.
     pub(crate) fn another(&self) -> Self {
-        Self { stderr: self.stderr.clone(), screen: self.screen.clone(), cancel: self.cancel.clone(), ..*self }
+        Self {
+            stderr: self.stderr.clone(),
+            screen: self.screen.clone(),
+            cancel: self.cancel.clone(),
+            is_logged: self.is_logged.clone(),
+            ..*self
+        }
     }
 
     /// The lines at the end of the terminal that can be redrawn.
@@ -306,14 +325,18 @@ impl Notes {
 
     /// Writes a line, unless `-q`.
     pub(crate) fn line(&self, line: impl AsRef<str>) {
-        if !self.quiet {
+        if self.is_logged() {
+            tracing::info!("{}", line.as_ref());
+        } else if !self.quiet {
             self.text(&format!("{}\n", line.as_ref()));
         }
     }
 
     /// Writes the last line of a command that was cancelled.
     pub(crate) fn farewell(&self, line: &str) {
-        if !self.quiet {
+        if self.is_logged() {
+            tracing::info!("{line}");
+        } else if !self.quiet {
             self.screen.wipe();
             self.stderr.note(shown(&format!("{line}\n"), true).as_bytes());
         }
@@ -329,7 +352,11 @@ impl Notes {
 
     /// Writes text, also with `-q`: errors and questions. Control characters are escaped, except pv's own colours.
     pub(crate) fn text(&self, text: &str) {
-        self.send(&shown(text, true));
+        if self.is_logged() {
+            tracing::error!("{}", text.trim_end());
+        } else {
+            self.send(&shown(text, true));
+        }
     }
 
     /// Writes an error as JSON.

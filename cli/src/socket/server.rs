@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use super::presence::{Found, Presence};
 use super::protocol::{Answer, Memory, Request, receive_request, send_answer, send_printed, send_taken};
 use super::short_path;
-use crate::invocation::{Cancel, Client, Environment, Invocation};
+use crate::invocation::{Cancel, Client, Environment, Files, Invocation};
 
 /// How the owner of a store runs command lines of other processes.
 #[derive(Debug, Clone, Copy)]
@@ -359,7 +359,8 @@ impl Shared {
             (Request::Command { argv, cwd, env, .. }, Some(streams)) => {
                 let env = Environment::new(env);
                 let AtWork { cancel, client, .. } = at_work.clone();
-                let invocation = Invocation { streams, cwd, env, uid, cancel, client };
+                let files = Files::of_process_in(cwd.clone());
+                let invocation = Invocation { streams, cwd, env, uid, cancel, client, files };
                 self.command(invocation, &argv, stream, &at_work)
             }
             (Request::Command { .. }, None) => error("the command came without its streams", None),

@@ -1,7 +1,7 @@
 //! `pv commit delete`
 
+use answers::upkeep::DeletedCommitView;
 use engine::keep;
-use serde_json::json;
 use specs::Reference;
 
 use crate::author;
@@ -31,8 +31,13 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let goes = format!("This deletes commit {repo}@{short}. Branch `{repo}@{}` {goes_to}.", to.branch);
     cx.confirm(&goes, &format!("commit {repo}@{short} was not deleted"))?;
     let run = keep::delete_commit(store, id, &author::by(cx, None))?;
-    cx.done(
-        &format!("deleted commit {repo}@{short}; pv gc frees the space of its files\nrun {}", store.short_run(&run)?),
-        &json!({ "deleted": "commit", "repo": repo, "commit": id, "branch": to.branch, "head": to.parent, "run": run }),
-    )
+    if cx.out().is_json() {
+        let (branch, head, repo) = (to.branch, to.parent, repo.clone());
+        return cx.out().json(&DeletedCommitView { branch, commit: id, deleted: "commit", head, repo, run });
+    }
+    cx.notes().line(format!(
+        "deleted commit {repo}@{short}; pv gc frees the space of its files\nrun {}",
+        store.short_run(&run)?
+    ));
+    Ok(())
 }

@@ -6,6 +6,7 @@ use answers::datum::{
 use answers::file::FileView;
 use answers::job::short_job;
 use answers::named::find_job;
+use answers::sight::gap_in_words;
 use specs::{DatumRef, ErrorKind, FilePath, JobRef};
 
 use crate::commands::failures;
@@ -88,6 +89,9 @@ fn lines(cx: &Context, details: &DatumDetails, job: &str) -> Result<Vec<(&'stati
     for input in &view.inputs {
         let bytes = input.size_bytes.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
         lines.push(("read", format!("{}:{}{bytes}   {}", input.input, input.path, short_digest(&input.digest))));
+    }
+    if view.not_visible > 0 {
+        lines.push(("read", gap_in_words(view.not_visible, "input")));
     }
     for (number, tried) in view.try_details.iter().enumerate() {
         let end = failures::end_of(tried);

@@ -1,11 +1,13 @@
 //! The paths that differ, one by one or by directory, and their counts.
 
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 
 use answers::diff::{Change, Counts, DiffView, Directories, Entry, Named, Sides, compare_files};
 use compare::{Compared, Detail, KeyUse, Options};
 use specs::FilePath;
 
+use super::super::bundle::unnamed;
 use super::Args;
 use super::detail;
 use super::misspelt::KeySeen;
@@ -164,8 +166,17 @@ impl Reader<'_> {
 /// Writes a difference image below `folder` under the path of the image; returns the path as given.
 fn write_picture(cx: &Context, folder: &Path, path: &FilePath, png: &[u8]) -> Result<PathBuf> {
     let given = folder.join(format!("{}.diff.png", path.as_str().trim_start_matches('/')));
-    let place = cx.path(&given);
     let failed = |error: std::io::Error| CliError::io(format!("cannot write `{}`", given.display()), &error);
+    if let Some(far) = cx.invocation().client.is_far() {
+        let file = unnamed(cx.store()?).and_then(|mut file| {
+            file.write_all(png)?;
+            file.rewind()?;
+            Ok(file)
+        });
+        far.write(&given, file.map_err(failed)?).map_err(failed)?;
+        return Ok(given);
+    }
+    let place = cx.path(&given)?;
     if let Some(parent) = place.parent() {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }

@@ -20,6 +20,7 @@ use specs::{Glob, ReferenceError, RunRef, Source};
 use super::matching::literal;
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::remote::client::Writes;
 
 mod detail;
 mod flips;
@@ -94,6 +95,13 @@ impl FromStr for What {
         } else {
             text.parse().map(|it| Self::Commit(Box::new(it)))
         }
+    }
+}
+
+impl Args {
+    /// What it writes on the caller's machine.
+    pub(super) fn writes(&self) -> Writes {
+        self.out.clone().map_or(Writes::Nothing, Writes::Below)
     }
 }
 

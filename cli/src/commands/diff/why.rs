@@ -48,6 +48,7 @@ pub(super) fn header(page: &Page<'_>, store: &Store, sides: &Sides, reasons: Rea
         lines.push(format!("why   {}", source_line(store, cause, reasons)?));
     }
     lines.extend(why.stages.iter().map(|cause| format!("why   {}", stage_line(cause))));
+    lines.extend(hidden_line(&why).map(|line| format!("why   {line}")));
     if lines.len() > CAUSES && reasons == Reasons::Short {
         let left = lines.len() - CAUSES + 1;
         lines.truncate(CAUSES - 1);
@@ -93,6 +94,7 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
             listing::print(&page, args, store, &Sides::of_trees(old, new))?;
         }
     }
+    hidden_line(&why).iter().try_for_each(|line| page.line(line))?;
     if why.is_empty() {
         page.line("both have the same inputs and the same recipe")?;
     }
@@ -102,6 +104,14 @@ pub(super) fn in_full(cx: &Context, args: &Args, sides: &Sides) -> Result<bool> 
         page.line("outputs are identical")?;
     }
     Ok(!why.is_empty())
+}
+
+/// What differs and is not visible.
+fn hidden_line(why: &Why) -> Option<String> {
+    (why.not_visible > 0).then(|| match why.not_visible {
+        1 => "1 repository that is not visible to you differs".to_owned(),
+        more => format!("{} repositories that are not visible to you differ", count(more)),
+    })
 }
 
 /// Both values of a field, with digests shortened to their first digits.

@@ -1,7 +1,6 @@
 //! `pv image list`
 
-use answers::image::{ImageView, image_view, images};
-use sandbox::SameImage;
+use answers::image::{ImageView, image_views};
 
 use crate::context::Context;
 use crate::error::Result;
@@ -36,12 +35,6 @@ impl Row for ImageView {
 pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let docker = executors(cx, store)?.docker;
-    let mut views = Vec::new();
-    for image in images(store)? {
-        let same = SameImage::from(&image.stamp);
-        // Without an answer from the container engine, the recorded images are still listed.
-        let in_engine = cx.block_on(async { docker.has_image(&same).await.ok() })?;
-        views.push(image_view(store, image, in_engine)?);
-    }
+    let views = cx.block_on(image_views(store, docker.as_ref()))??;
     cx.list(args.window.limit(cx), views.into_iter().map(Ok))
 }

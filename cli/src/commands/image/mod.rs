@@ -6,15 +6,15 @@ mod list;
 mod load;
 mod save;
 
-use answers::image::ImageStamp;
+use specs::Digest;
 
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::short_digest;
 
 /// `threat:1   1c9e77ab`
-fn words(image: &ImageStamp) -> String {
-    format!("{}   {}", image.reference, short_digest(&image.digest))
+fn words(reference: &str, digest: &Digest) -> String {
+    format!("{reference}   {}", short_digest(digest))
 }
 
 #[derive(clap::Subcommand, Debug)]

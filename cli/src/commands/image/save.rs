@@ -1,9 +1,6 @@
 //! `pv image save`
 
-use answers::image::{SavedView, images_named, saved_images};
-use sandbox::SameImage;
-use serde_json::json;
-use specs::ErrorKind;
+use answers::image::{ImageSavedView, save_images};
 
 use super::words;
 use crate::context::Context;
@@ -27,33 +24,23 @@ pub(crate) struct Args {
 
 pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let images = images_named(store, &args.what, args.all)?;
-    if images.is_empty() {
-        let error = CliError::new(ErrorKind::NotFound, "no image is recorded for these");
-        return Err(error.hint("pv image list; the process executor uses no images"));
-    }
     let docker = executors(cx, store)?.docker;
-    let saved = saved_images(store);
-    for image in images {
-        let stamp = image.stamp;
-        let known = saved.find(&stamp.digest)?;
-        let is_new = known.is_none();
-        let kept = if let Some(known) = known {
-            known
-        } else {
-            let mut incoming = saved.begin()?;
-            cx.block_on(async { docker.save_image(&SameImage::from(&stamp), &mut incoming).await })??;
-            incoming.finish(&stamp, store.clock().now())?
-        };
-        let told = if is_new { "saved" } else { "exists" };
-        let line = format!("{told}   {}   {}   images/{}.tar.zst", words(&stamp), size(kept.size_bytes), kept.archive);
-        if cx.out().is_json() {
-            cx.out().json(&json!({
-                "digest": stamp.digest, "reference": stamp.reference, "new": is_new, "saved": SavedView::from(&kept),
-            }))?;
-        } else {
-            cx.out().line(line)?;
+    let mut printed = Ok(());
+    let done = cx.block_on(save_images(store, docker.as_ref(), (&args.what, args.all), |image| {
+        if printed.is_ok() {
+            printed = print(cx, &image);
         }
+        Ok(())
+    }))?;
+    printed.and(done.map_err(CliError::from))
+}
+
+fn print(cx: &Context, image: &ImageSavedView) -> Result<()> {
+    if cx.out().is_json() {
+        return cx.out().json(image);
     }
-    Ok(())
+    let ImageSavedView { digest, new, reference, saved } = image;
+    let told = if *new { "saved" } else { "exists" };
+    let (words, size) = (words(reference, digest), size(saved.size_bytes));
+    cx.out().line(format!("{told}   {words}   {size}   images/{}.tar.zst", saved.archive))
 }

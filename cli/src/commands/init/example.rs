@@ -43,7 +43,7 @@ pub(super) fn fill(cx: &Context, store: &Store, dir: &Path) -> Result<()> {
     // Containers need an image; `sh` is everywhere.
     store.set_setting(&EXECUTOR, Some("process"))?;
     let set = parse_specs(&[(SPECS_FILE.to_owned(), SPECS.to_owned())]);
-    let sources = SpecSources::from([(SPECS_FILE.to_owned(), dir.to_owned())]);
+    let sources = SpecSources::from([(SPECS_FILE.to_owned(), dir.into())]);
     cx.block_on(async {
         let executor = choose_executor(cx, store).await?.executor;
         let request =

@@ -66,10 +66,10 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let dir = dir.canonicalize().unwrap_or(dir);
     let options = cx.open_options();
     let store = match (&args.objects, &args.from) {
-        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url), args.default_branch.clone())?,
+        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url)?, args.default_branch.clone())?,
         (None, Some(url)) => {
             let progress = cx.progress("fetch");
-            options.init_from(&dir, &cx.place_url(url), &|what, done, total| progress.count(what, done, total))?
+            options.init_from(&dir, &cx.place_url(url)?, &|what, done, total| progress.count(what, done, total))?
         }
         (None, None) => options.init(&dir, args.default_branch.clone())?,
     };

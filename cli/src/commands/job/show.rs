@@ -3,6 +3,7 @@
 use answers::job::{JobRow, JobState, JobView, LiveJob, job_details, job_view, may_be_retried, output_of, pace};
 use answers::named::{find_job, find_jobs};
 use answers::run::cause_words;
+use answers::sight::gap_in_words;
 use repos::Timestamp;
 use specs::JobRef;
 
@@ -41,7 +42,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let lines = lines(cx, &view)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.table(&[], lines.collect())?;
     if let Some(known) = &known {
-        at_work(cx, known)?;
+        at_work(cx, &job, known)?;
     }
     failed(cx, &job, &view)
 }
@@ -70,6 +71,9 @@ fn lines(cx: &Context, view: &JobView) -> Result<Vec<(&'static str, String)>> {
     if let (Some(id), Some(made)) = (&view.output_commit, output_of(store, view)?) {
         for from in &made.inputs {
             lines.push(("read", format!("{}@{}   {}", from.repo, from.branch, store.short_commit(&from.commit)?)));
+        }
+        if made.not_visible > 0 {
+            lines.push(("read", gap_in_words(made.not_visible, "input commit")));
         }
         let kept = if made.is_partial { "   only what succeeded; not on a branch" } else { "" };
         lines.push(("made", format!("{}@{}{kept}", made.repo, store.short_commit(id)?)));
@@ -108,8 +112,8 @@ fn when(human: &Human, time: Timestamp) -> String {
 }
 
 /// The speed of a job and its running datums, the oldest first.
-fn at_work(cx: &Context, known: &LiveJob) -> Result<()> {
-    let Some(pace) = pace(cx.store()?, known)? else { return Ok(()) };
+fn at_work(cx: &Context, job: &JobRow, known: &LiveJob) -> Result<()> {
+    let Some(pace) = pace(cx.store()?, job, known)? else { return Ok(()) };
     let human = cx.human();
     let rate = pace.datums_per_second.map(|rate| format!("{rate:.1} a second"));
     let left = pace.seconds_left.map(|seconds| format!("about {} left", duration(seconds)));
@@ -124,7 +128,9 @@ fn at_work(cx: &Context, known: &LiveJob) -> Result<()> {
     cx.out().line(format!("\nrunning: {}", plural(pace.running.len() as u64, "datum", "datums")))?;
     for (datum, since) in pace.running.iter().take(SHOWN) {
         let since = since.map_or_else(String::new, |since| human.ago(since));
-        let inputs: Vec<String> = datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
+        let mut inputs: Vec<String> =
+            datum.inputs.iter().map(|input| format!("{}:{}", input.input, input.path)).collect();
+        inputs.extend((datum.not_visible > 0).then(|| gap_in_words(datum.not_visible, "input")));
         cx.out().wrapped(format!("  datum {}  {}  since {since}", datum.id.short(8), inputs.join(" ")))?;
     }
     Ok(())

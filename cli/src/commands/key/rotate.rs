@@ -1,6 +1,6 @@
 //! `pv key rotate`
 
-use serde_json::json;
+use answers::key::rotated_view;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -15,7 +15,7 @@ pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     let (old, new) = cx.store()?.replace_key()?;
     let fingerprint = new.fingerprint();
     if cx.out().is_json() {
-        return cx.out().json(&json!({"fingerprint": fingerprint, "previous": old, "public_key": new.to_pem()}));
+        return cx.out().json(&rotated_view(old, &new));
     }
     cx.out().line(fingerprint.to_string())?;
     cx.notes().line(format!("replaces {old}, which signed it; next: pv key show"));

@@ -1,13 +1,9 @@
 //! `pv key trust`
 
-use serde_json::json;
-use specs::Digest;
+use answers::key::{TrustedView, key_by_prefix};
 
 use crate::context::Context;
-use crate::error::{CliError, Result};
-
-/// Minimum number of hex digits of a prefix.
-const LEAST_DIGITS: usize = 8;
+use crate::error::Result;
 
 /// Trust a key: of another machine, or one that replaced a lost key
 ///
@@ -21,24 +17,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
-    let known = store.signing_keys()?;
-    let wanted = args.fingerprint.to_ascii_lowercase();
-    if wanted.len() < LEAST_DIGITS {
-        return Err(CliError::usage("a fingerprint needs at least 8 digits", "pv key show lists the keys"));
-    }
-    let fits: Vec<Digest> =
-        known.iter().map(|(key, _)| *key).filter(|key| key.to_string().starts_with(&wanted)).collect();
-    let [key] = fits[..] else {
-        let kind = if fits.is_empty() { specs::ErrorKind::NotFound } else { specs::ErrorKind::Usage };
-        let what = if fits.is_empty() { "the journal has no key that begins with" } else { "several keys begin with" };
-        return Err(CliError::new(kind, format!("{what} {wanted}")).hint("pv key show lists the keys"));
-    };
-    let is_new = known.iter().any(|(known, row)| *known == key && !row.vouched);
+    let (key, is_trusted) = key_by_prefix(store, &args.fingerprint)?;
+    let is_new = !is_trusted;
     if is_new {
         store.trust_key(&key)?;
     }
     if cx.out().is_json() {
-        return cx.out().json(&json!({"fingerprint": key, "vouched": true, "changed": is_new}));
+        return cx.out().json(&TrustedView { changed: is_new, fingerprint: key, vouched: true });
     }
     cx.out().line(key.to_string())?;
     cx.notes().line(if is_new { "trusted; everything that it signed now counts" } else { "already trusted" });

@@ -1,10 +1,9 @@
 //! `pv pipeline apply`
 
+use answers::pipeline::AppliedView;
 use engine::apply::{self, Applied, AppliedPipeline, AppliedState, Request};
-use serde::Serialize;
-use specs::RunId;
 
-use super::sources::{Files, Specs, WarningView, warn};
+use super::sources::{SpecFiles, Specs, warn};
 use crate::author;
 use crate::commands::choose_executor::{Pulling, say_chosen};
 use crate::commands::next;
@@ -20,23 +19,10 @@ use crate::output::{Human, Row, plural};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
-    files: Files,
+    files: SpecFiles,
     /// Author, if not you: `Anna <anna@example.com>`
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-}
-
-/// What was done, for programs.
-#[derive(Serialize)]
-struct AppliedView<'a> {
-    run: Option<RunId>,
-    pipelines: &'a [AppliedPipeline],
-    jobs: Vec<String>,
-    /// Empty branches that were created because inputs read them.
-    branches: &'a [String],
-    /// Jobs of older versions that were killed.
-    kills: &'a [String],
-    warnings: Vec<WarningView<'a>>,
 }
 
 impl Row for AppliedPipeline {
@@ -51,20 +37,18 @@ impl Row for AppliedPipeline {
     }
 }
 
+impl Args {
+    /// Reads what the command reads from the caller's machine.
+    pub(in crate::commands) fn read_files(&self, cx: &Context) -> Result<Option<Specs>> {
+        self.files.read_files(cx)
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let specs = args.files.read(cx)?;
     let applied = cx.block_on(apply(cx, &specs, args))?.map_err(nothing_applied)?;
     if cx.out().is_json() {
-        let run = applied.run;
-        let job = |name| run.map(|run| format!("{name}@{run}"));
-        return cx.out().json(&AppliedView {
-            run,
-            pipelines: &applied.pipelines,
-            jobs: applied.jobs.iter().filter_map(job).collect(),
-            branches: &applied.branches,
-            kills: &applied.kills,
-            warnings: applied.warnings.iter().map(WarningView::from).collect(),
-        });
+        return cx.out().json(&AppliedView::from(&applied));
     }
     if !applied.is_change() {
         warn(cx, &applied.warnings);

@@ -13,7 +13,7 @@ pub(crate) struct Args {}
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
     let lines = pipelines(cx.store()?, live(cx))?;
     if lines.is_empty() {
-        cx.notes().line("no pipelines yet: pv pipeline apply -f FILE");
+        cx.notes().line(cx.none_of("pipelines", "no pipelines yet: pv pipeline apply -f FILE")?);
     }
     cx.list(None, lines.into_iter().map(Ok))
 }

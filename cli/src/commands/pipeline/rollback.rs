@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use engine::apply::{self, AppliedState};
-use serde::Serialize;
-use specs::{PipelineName, RunId};
+use answers::pipeline::rolled_view;
+use engine::apply;
+use specs::PipelineName;
 
 use crate::author;
 use crate::context::Context;
@@ -40,49 +40,23 @@ impl FromStr for Number {
     }
 }
 
-#[derive(Serialize)]
-struct RolledView<'a> {
-    pipeline: &'a PipelineName,
-    /// The current version.
-    version: u32,
-    /// The version whose content it has.
-    rolled_back_to: u32,
-    changed: bool,
-    run: Option<RunId>,
-    /// What differs from the previous version.
-    changes: &'a [String],
-    jobs: Vec<String>,
-}
-
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let (name, Number(to)) = (&args.name, args.version);
     let by = author::by(cx, args.author.as_deref());
     let applied = apply::rollback(store, name, to, &by, &args.message)
         .map_err(|error| CliError::from(error).done("nothing was rolled back"))?;
-    let [pipeline] = applied.pipelines.as_slice() else { return Ok(()) };
-    let is_new = pipeline.state != AppliedState::Unchanged;
+    let Some(rolled) = rolled_view(&applied, to) else { return Ok(()) };
     if cx.out().is_json() {
-        let run = applied.run;
-        let jobs = applied.jobs.iter().filter_map(|job| run.map(|run| format!("{job}@{run}"))).collect();
-        let (version, changes) = (pipeline.version, pipeline.why.as_slice());
-        return cx.out().json(&RolledView {
-            pipeline: name,
-            version,
-            rolled_back_to: to,
-            changed: is_new,
-            run,
-            changes,
-            jobs,
-        });
+        return cx.out().json(&rolled);
     }
-    cx.out().line(format!("{name}@v{}", pipeline.version))?;
+    cx.out().line(format!("{name}@v{}", rolled.version))?;
     cx.out().flush()?;
     let Some(run) = applied.run else {
-        cx.notes().line(format!("nothing differs: version {} equals version {to}", pipeline.version));
+        cx.notes().line(format!("nothing differs: version {} equals version {to}", rolled.version));
         return Ok(());
     };
-    cx.notes().line(format!("restored v{to}; this changes: {}", pipeline.why.join(", ")));
+    cx.notes().line(format!("restored v{to}; this changes: {}", rolled.changes.join(", ")));
     if !applied.kills.is_empty() {
         cx.notes().line(format!("killed {}", plural(applied.kills.len() as u64, "job", "jobs")));
     }

@@ -41,6 +41,12 @@ pub(crate) struct Board<'a> {
 }
 
 impl<'a> Board<'a> {
+    /// The store as the caller sees it.
+    fn store(&self) -> &'a Store {
+        // It is open: the engine uses it.
+        self.cx.store().unwrap_or(self.engine.store())
+    }
+
     /// Shows all jobs: open ones and new ones.
     pub(crate) fn new(cx: &'a Context, engine: &'a Engine) -> Result<Self> {
         let mut board = Self::of(cx, engine, BTreeSet::new());
@@ -89,7 +95,7 @@ impl<'a> Board<'a> {
     /// Adds the jobs of runs since the last update to the open jobs.
     fn take_new(&mut self) -> Result<()> {
         let Some(known) = self.newest else { return Ok(()) };
-        let store = self.engine.store();
+        let store = self.store();
         let newest = store.runs_count()?;
         for order in known + 1..=newest {
             // A trial reports its jobs itself.
@@ -104,7 +110,7 @@ impl<'a> Board<'a> {
     }
 
     fn open_now(&self) -> Result<BTreeSet<JobKey>> {
-        let open = self.engine.store().open_jobs()?;
+        let open = self.store().open_jobs()?;
         Ok(open.into_iter().map(|job| JobKey { order: job.order, pipeline: job.pipeline }).collect())
     }
 
@@ -114,7 +120,7 @@ impl<'a> Board<'a> {
         let open = self.open_now()?;
         let mut ended = Vec::new();
         for key in self.open.difference(&open) {
-            ended.extend(self.engine.store().job(key.order, &key.pipeline)?.map(|job| (job.sealed_at, key.clone())));
+            ended.extend(self.store().job(key.order, &key.pipeline)?.map(|job| (job.sealed_at, key.clone())));
         }
         ended.sort();
         if !ended.is_empty() {
@@ -151,7 +157,7 @@ impl<'a> Board<'a> {
     }
 
     fn draw(&mut self, live: &BTreeMap<JobKey, LiveJob>) -> Result<()> {
-        let names = name_columns(self.engine.store())?;
+        let names = name_columns(self.store())?;
         let Self { engine, block, .. } = self;
         block.draw(|width| {
             let mut lines = Vec::new();
@@ -167,7 +173,7 @@ impl<'a> Board<'a> {
     }
 
     fn ended(&mut self, key: &JobKey) -> Result<()> {
-        let store = self.engine.store();
+        let store = self.store();
         let Some(job) = store.job(key.order, &key.pipeline)? else { return Ok(()) };
         if self.run != Some(job.order) && self.cx.out().is_terminal() && !self.cx.out().is_json() {
             self.run = Some(job.order);

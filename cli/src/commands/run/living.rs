@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::setting::JOBS;
+use engine::trial::Room;
 use engine::{Engine, EngineError, apply};
 use specs::ErrorKind;
 
@@ -19,20 +20,25 @@ use crate::socket;
 /// How long running work may take to end in an orderly way.
 const TO_END: Duration = Duration::from_secs(6);
 
-/// Owns the store and runs `work` on an engine, which other processes can reach through the store's socket.
+/// Owns the store and runs `work` on an engine, which other processes can reach through the store's socket. `stays`: whether an executor that
+/// had to be chosen is the store's from now on.
 pub(crate) fn with_engine(
     cx: &Context,
     store: &Store,
     jobs: Option<u32>,
-    work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
+    stays: bool,
+    work: impl AsyncFnOnce(&Arc<Engine>, &mut Board<'_>) -> Result<()>,
 ) -> Result<()> {
     store.own()?;
+    if let Err(error) = Room::remove_dead(store) {
+        tracing::warn!("what a dead trial left is still there: {error}");
+    }
     // Readers of this output may stall, and other processes rely on this one: printing must not block.
     cx.out().keep_back();
     cx.notes().do_not_wait();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
-    let done = runtime.block_on(live(cx, store, jobs, work));
+    let done = runtime.block_on(live(cx, store, jobs, stays, work));
     runtime.shutdown_timeout(Duration::from_secs(1));
     // Output that is still unread must not keep the store owned.
     done.and(cx.out().finish())
@@ -42,10 +48,13 @@ async fn live(
     cx: &Context,
     store: &Store,
     jobs: Option<u32>,
-    work: impl AsyncFnOnce(&Engine, &mut Board<'_>) -> Result<()>,
+    stays: bool,
+    work: impl AsyncFnOnce(&Arc<Engine>, &mut Board<'_>) -> Result<()>,
 ) -> Result<()> {
     let settled = choose_executor(cx, store).await?;
-    keep(cx, store, &settled)?;
+    if stays {
+        keep(cx, store, &settled)?;
+    }
     let kind = settled.executor.kind();
     let who = by(cx, None);
     if let Some(applied) = apply::refresh_versions(store, &*settled.executor, &who, &|_| {}).await? {

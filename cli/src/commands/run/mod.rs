@@ -13,8 +13,7 @@ use std::collections::BTreeSet;
 use std::pin::pin;
 use std::time::Instant;
 
-use answers::job::{JobRow, SealedState, first_cause, short_job};
-use answers::pipeline::newest_of_version;
+use answers::job::{JobRow, SealedState, Selected, first_cause, newest_of_version, short_job};
 use answers::setting::EXECUTOR;
 use engine::{Engine, Graph, Selection, apply, time};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
@@ -48,23 +47,13 @@ pub(crate) struct Args {
     timeout: Option<specs::Duration>,
 }
 
-/// What to run until it ends.
-#[derive(Debug, Clone)]
-pub(crate) struct Selected {
-    pub(crate) selection: Selection,
-    /// The pipelines whose newest jobs decide success.
-    pub(crate) names: BTreeSet<PipelineName>,
-}
-
 /// Parses the selection; an empty one means everything.
 pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
     let mut names = BTreeSet::new();
     for word in what {
         match parse_target(word)? {
             Target::Run(run) if what.len() == 1 => {
-                let run = store.run(&store.run_by_prefix(&run.0)?)?;
-                let names = run.jobs.into_iter().map(|job| job.pipeline).collect();
-                return Ok(Selected { selection: Selection::Run(run.run), names });
+                return Ok(Selected::of_run(store, &run)?);
             }
             Target::Word(name) => {
                 let name: PipelineName = name.parse().map_err(ReferenceError::from)?;
@@ -79,16 +68,7 @@ pub(crate) fn select(store: &Store, what: &[String]) -> Result<Selected> {
             }
         }
     }
-    if names.is_empty() {
-        // A stopped pipeline does not count: it is stopped on purpose.
-        let at_work = store.pipelines()?.into_iter().filter(|(_, row)| !row.is_stopped());
-        return Ok(Selected { selection: Selection::All, names: at_work.map(|(name, _)| name).collect() });
-    }
-    if let Some(name) = names.iter().find(|name| store.pipeline(name).is_ok_and(|row| row.is_stopped())) {
-        let error = CliError::new(ErrorKind::Conflict, format!("pipeline `{name}` is stopped"));
-        return Err(error.hint(format!("pv pipeline start {name}")));
-    }
-    Ok(Selected { selection: Selection::Pipelines(names.clone()), names })
+    Ok(Selected::of_pipelines(store, names)?)
 }
 
 impl Args {
@@ -104,7 +84,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let selected = select(store, &args.what)?;
     if selected.names.is_empty() {
         cx.notes().line(match store.pipelines()?.first() {
-            None => "there are no pipelines yet; pv pipeline apply -f FILE creates them".to_owned(),
+            None => cx.none_of("pipelines", "there are no pipelines yet; pv pipeline apply -f FILE creates them")?,
+            Some(_) if store.is_limited() => "every pipeline that is visible to you is stopped".to_owned(),
             Some((name, _)) => format!("every pipeline is stopped; pv pipeline start {name} starts one"),
         });
         return Ok(());
@@ -114,9 +95,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return beside(cx, engine, args, selected, deadline);
     }
     if !args.retry && is_idle(store, &selected)? {
-        return judge(cx, store, &newest(store, &selected)?);
+        return judge(cx, store, &selected.newest(store)?);
     }
-    with_engine(cx, store, args.jobs, async |engine, board| {
+    with_engine(cx, store, args.jobs, true, async |engine, board| {
         let selected = retry(cx, store, args.retry, selected.clone())?;
         introduce(cx, engine)?;
         let mut work = pin!(engine.run(selected.selection));
@@ -128,7 +109,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         end_now(engine, work).await?;
         Err(why)
     })?;
-    judge(cx, store, &newest(store, &selected)?)
+    judge(cx, store, &selected.newest(store)?)
 }
 
 /// Whether no engine is needed: no selected job is open, all versions are for the store's executor, and no engine crashed and left its
@@ -144,11 +125,16 @@ fn is_idle(store: &Store, selected: &Selected) -> Result<bool> {
 
 /// Runs the selection on the engine that already works in this process.
 fn beside(cx: &Context, engine: &Engine, args: &Args, selected: Selected, deadline: Option<Instant>) -> Result<()> {
-    let store = engine.store();
+    let store = cx.store()?;
+    selected.names.iter().try_for_each(|name| store.ensure_may_run(name))?;
     let selected = retry(cx, store, args.retry, selected)?;
     // The newest jobs as of now: with a stream of commits there is always a newer one.
-    let newest = newest(store, &selected)?;
+    let newest = selected.newest(store)?;
     let mut board = Board::of(cx, engine, engine.pending(&selected.selection)?);
+    if let Some(jobs) = args.jobs.filter(|jobs| *jobs as usize != engine.limit()) {
+        let limit = plural(engine.limit() as u64, "datum", "datums");
+        cx.notes().line(format!("-j {jobs} has no effect here: the engine that runs already runs {limit} at a time"));
+    }
     engine.want(selected.selection);
     cx.block_on(super::wait::until_ended(cx, engine, &mut board, deadline))??;
     let newest = newest.iter().map(|job| store.job(job.order, &job.pipeline)).collect::<Result<Vec<_>, _>>()?;
@@ -211,17 +197,6 @@ fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Resul
         }
         selected => selected,
     })
-}
-
-/// The jobs that decide success: those of the run, else the newest of each pipeline.
-fn newest(store: &Store, selected: &Selected) -> Result<Vec<JobRow>> {
-    let jobs: engine::Result<Vec<_>> = match &selected.selection {
-        Selection::Run(run) => return Ok(store.jobs_of_run(store.run(run)?.order)?),
-        Selection::All | Selection::Pipelines(_) => {
-            selected.names.iter().map(|name| newest_of_version(store, name)).collect()
-        }
-    };
-    Ok(jobs?.into_iter().flatten().collect())
 }
 
 /// Reports which of these jobs did not succeed.

@@ -1,7 +1,7 @@
 //! `pv secret create`
 
-use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 
 use engine::secrets::{self, MAX_BYTES, Values};
 use serde_json::json;
@@ -9,6 +9,7 @@ use specs::{SecretKey, SecretName};
 
 use crate::context::Context;
 use crate::error::{CliError, Result};
+use crate::invocation::Files;
 
 /// Store a secret for the stages that name it in `transform.secrets`
 ///
@@ -74,13 +75,21 @@ fn read_all(cx: &Context, wanted: &[Value]) -> Result<Values> {
 }
 
 fn read(cx: &Context, file: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let most = MAX_BYTES as u64 + 1;
+    let most = MAX_BYTES as u64;
     let read = if file == "-" {
-        cx.invocation().stdin().take(most).read_to_end(&mut bytes)
+        let mut bytes = Vec::new();
+        cx.invocation().stdin().take(most + 1).read_to_end(&mut bytes).map(|_| bytes)
     } else {
-        File::open(cx.invocation().cwd.join(file)).and_then(|file| file.take(most).read_to_end(&mut bytes))
+        cx.files().read(Path::new(file), most)
     };
-    read.map_err(|error| CliError::io(format!("cannot read `{file}`"), &error))?;
-    Ok(bytes)
+    read.map_err(|error| CliError::io(format!("cannot read `{file}`"), &error))
+}
+
+impl Args {
+    /// Reads what the command reads from the caller's machine.
+    pub(super) fn read_files(&self, files: &Files) {
+        for value in self.values.iter().filter_map(|text| Value::parse(text).ok()).filter(|value| value.file != "-") {
+            files.read(Path::new(&value.file), MAX_BYTES as u64).ok();
+        }
+    }
 }

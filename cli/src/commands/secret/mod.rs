@@ -2,6 +2,7 @@
 
 use crate::context::Context;
 use crate::error::Result;
+use crate::invocation::Files;
 
 mod create;
 mod delete;
@@ -15,6 +16,13 @@ pub(crate) enum Command {
 }
 
 impl Command {
+    /// Reads what the command reads from the caller's machine.
+    pub(super) fn read_files(&self, files: &Files) {
+        if let Self::Create(args) = self {
+            args.read_files(files);
+        }
+    }
+
     pub(super) fn run(&self, cx: &Context) -> Result<()> {
         match self {
             Self::Create(args) => create::run(cx, args),

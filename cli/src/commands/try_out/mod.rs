@@ -8,7 +8,7 @@ mod log;
 mod request;
 mod shown;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -16,12 +16,13 @@ use answers::trial::{Verdict, trial_view};
 use engine::Engine;
 use engine::live::JobState;
 use engine::run::Actor;
-use engine::trial::{Begun, EphemeralTrial, Request, Tried, try_out};
+use engine::trial::{Begun, EphemeralTrial, Out, Request, TrialRequest, Tried, try_out};
 use specs::{ErrorKind, Glob, PipelineName};
 use tokio::sync::{mpsc, watch};
 
 use self::log::Log;
-use self::request::parse_mount;
+use self::request::{parse_mount, prepare};
+use super::pipeline::sources::Specs;
 use super::run::{end_now, with_engine};
 use crate::author::by;
 use crate::context::{Context, Store};
@@ -60,28 +61,47 @@ pub(crate) struct Args {
     shell: bool,
 }
 
+/// Reads what the command reads from the caller's machine.
+pub(super) fn read_files(args: &Args, cx: &Context) -> Result<Option<Specs>> {
+    request::read_files(args, cx)
+}
+
+impl Args {
+    /// Where the outputs are written.
+    pub(super) fn out(&self) -> Option<&Path> {
+        self.out.as_deref()
+    }
+
+    /// Whether other code than that of applied pipelines may run.
+    pub(super) fn brings_code(&self) -> bool {
+        // Which word names specs depends on the caller's files.
+        let may_be_specs = |word: &String| !word.contains('@') || word.contains('/') || word.contains('.');
+        self.shell || !self.mount.is_empty() || self.with.iter().any(may_be_specs)
+    }
+}
+
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     // Garbage collection must keep the results and what they are compared with until they are printed.
     let _operation = store.operation();
-    let ephemeral = args.ephemeral(cx)?;
+    let (bound, asked) = (args.ephemeral(cx)?, args.asked(cx)?);
     // The first signal stops the trial in an orderly way.
     cx.cancel().heed(1);
     let tried = if let Some(engine) = cx.engine_handle() {
-        beside(cx, args, &engine, ephemeral)?
+        beside(cx, args.shell, &engine, &asked, bound.trial.clone())?
     } else {
         let mut tried = None;
-        with_engine(cx, store, None, async |engine, _| {
+        with_engine(cx, store, None, true, async |engine, _| {
             let (stop, stopped) = watch::channel(false);
             let (begun, begins) = mpsc::unbounded_channel();
-            let request = args.request(cx, store, engine.executor_handle().as_ref()).await?;
+            let request = prepare(cx, &asked, store, engine.executor_handle().as_ref()).await?;
             let who = by(cx, None);
             let log = Log::new(cx, begins, args.shell);
             let attend = pin!(engine.attend());
             let on_begin = |one: Begun| {
                 begun.send((one, engine.live().expect(one.order))).ok();
             };
-            let work = try_out(engine, &request, &ephemeral, &who, stopped, &on_begin);
+            let work = try_out(engine, &request, &bound.trial, &who, stopped, &on_begin);
             let work = log.beside(cx, store, work, stop);
             let mut attend = attend;
             tried = Some(tokio::select! {
@@ -93,18 +113,28 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         })?;
         tried.ok_or(CliError::Cancelled)?
     };
+    if let (Some(Out::Elsewhere), Some(far)) = (&bound.trial.out, cx.invocation().client.is_far()) {
+        // The client reports its own errors.
+        far.get(tried.loose_files(), true).map_err(|_| CliError::Cancelled)?;
+    }
     finish(cx, args, store, &tried)
 }
 
 /// Runs the trial on the engine of the process that owns the store.
-fn beside(cx: &Context, args: &Args, engine: &Arc<Engine>, ephemeral: EphemeralTrial) -> Result<Tried> {
-    let store = engine.store().clone();
+fn beside(
+    cx: &Context,
+    is_shell: bool,
+    engine: &Arc<Engine>,
+    asked: &TrialRequest,
+    ephemeral: EphemeralTrial,
+) -> Result<Tried> {
+    let store = cx.store()?.clone();
     let (stop, stopped) = watch::channel(false);
     let (begun, begins) = mpsc::unbounded_channel();
-    let log = Log::new(cx, begins, args.shell);
+    let log = Log::new(cx, begins, is_shell);
     let who = by(cx, None);
     cx.block_on(async {
-        let request = args.request(cx, &store, engine.executor_handle().as_ref()).await?;
+        let request = prepare(cx, asked, &store, engine.executor_handle().as_ref()).await?;
         let work = on_engine(engine.clone(), request, ephemeral, who, stopped, begun);
         log.beside(cx, &store, work, stop).await
     })?
