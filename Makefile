@@ -24,7 +24,7 @@ help:
 	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
 	@echo 'make demo      threat detection on camera frames, from nothing to a traced flag'
 	@echo 'make demo-training   a grid of models on handwritten digits, compared and proven'
-	@echo 'make test      all tests; starts a Docker daemon if none answers and it may'
+	@echo 'make test      all tests, and the end-to-end ones through a server too; starts a Docker daemon if none answers and it may'
 	@echo 'make bare-root   does a fresh Debian build this? (root, 2 to 5 minutes; a part of CI)'
 	@echo 'make verify    formatting, lints, documentation and tests'
 	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
@@ -51,8 +51,10 @@ demo-training: build
 	PV='$(PV)' examples/model-training/demo.sh
 
 test: rocksdb
-	@scripts/setup.sh docker python terminal s3 numpy proof
+	@scripts/setup.sh docker python terminal s3 numpy proof metrics api notify
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
+	@echo 'make: the end-to-end tests once more, through a server' >&2
+	@PV_TEST_SERVER=1 scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e -- $$(scripts/only-here.sh --skip)
 
 bare-root:
 	@tests/bare-root.sh

@@ -2,7 +2,7 @@
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
 # stages), terminal (a pager and a pseudo-terminal, for tests); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
-# proof (outside tools that check what pv signs); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
+# proof (outside tools that check what pv signs); metrics (what reads metrics, alert rules and units: prometheus-client, promtool, systemd-analyze); api (what reads and calls the HTTP API: validators, schemathesis, a generator of clients); notify (standardwebhooks and aiosmtpd, which receive notifications); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
 # Exit code 6: something is missing that it may not install; it says what, in a line to paste.
 set -euo pipefail
 
@@ -53,6 +53,17 @@ venv() {
     "$folder/bin/pip" install --quiet --disable-pip-version-check "$@" >&2 || { rm -rf "$folder"; return 1; }
     echo "$*" >"$folder/packages"
 }
+# unpacked FOLDER PACKAGE FILE: a program alone, out of Debian's package, into the target folder: to install the package would start a server.
+unpacked() {
+    local folder=${CARGO_TARGET_DIR:-target}/$1/bin unpacked
+    [ -x "$folder/${3##*/}" ] && return
+    mkdir -p "$folder" && unpacked=$(mktemp -d) || return
+    (cd "$unpacked" && apt-get -o APT::Sandbox::User=root download -qq "$2" && dpkg -x "$2"_*.deb .) >&2 &&
+        cp "$unpacked/$3" "$folder/"
+    local done=$?
+    rm -rf "$unpacked"
+    return "$done"
+}
 after() { # what is left to do when all packages are there
     if [[ " $* " == *' numpy '* ]]; then
         venv numpy 'numpy>=2,<3' 'pandas>=2.2,<4' 'pillow>=11,<13' 'safetensors>=0.5,<1' 'pyyaml>=6,<7' ||
@@ -64,6 +75,22 @@ after() { # what is left to do when all packages are there
     if [[ " $* " == *' proof '* ]]; then
         venv proof-tools 'in-toto-attestation==0.9.3' 'securesystemslib[crypto]==1.6.0' ||
             echo 'setup: tools that check proofs could not be installed; their tests are left out' >&2
+    fi
+    if [[ " $* " == *' bench '* ]]; then
+        unpacked bench-tools nginx usr/sbin/nginx || echo 'setup: nginx could not be fetched; the case `server` will fail' >&2
+    fi
+    if [[ " $* " == *' metrics '* ]]; then
+        venv metrics-tools 'prometheus-client==0.26.0' ||
+            echo 'setup: the parser of OpenMetrics could not be installed; its test is left out' >&2
+        unpacked metrics-tools prometheus usr/bin/promtool || echo 'setup: promtool could not be fetched; its test is left out' >&2
+    fi
+    if [[ " $* " == *' api '* ]]; then
+        venv api-tools 'openapi-spec-validator==0.9.0' 'schemathesis==4.32.5' 'openapi-python-client==0.29.1' 'ruff==0.17.6' ||
+            echo 'setup: tools that call the API could not be installed; their tests are left out' >&2
+    fi
+    if [[ " $* " == *' notify '* ]]; then
+        venv notify-tools 'standardwebhooks==1.1.0' 'aiosmtpd==1.4.6' ||
+            echo 'setup: receivers of notifications could not be installed; their tests are left out' >&2
     fi
 }
 
@@ -99,8 +126,18 @@ for part in "$@"; do
             need borgbackup command -v borg
             need restic command -v restic
             need xz-utils command -v xz
+            need wrk command -v wrk
+            need curl command -v curl
+            need libpcre2-8-0 test -e "/usr/lib/$(uname -m)-linux-gnu/libpcre2-8.so.0"
             ;;
-        s3 | numpy | proof)
+        metrics)
+            need python3 command -v python3
+            need python3-venv python3 -c 'import ensurepip, venv'
+            need systemd command -v systemd-analyze
+            need curl command -v curl
+            need openssl command -v openssl
+            ;;
+        s3 | numpy | proof | api | notify)
             need python3 command -v python3
             need python3-venv python3 -c 'import ensurepip, venv'
             need openssl command -v openssl

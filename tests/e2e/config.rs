@@ -17,6 +17,9 @@ fn every_setting_has_a_source() {
         "gc_grace",
         "jobs",
         "log_max",
+        "mail_from",
+        "mail_password",
+        "mail_server",
         "min_free",
         "missed_ticks",
         "network",
@@ -24,6 +27,7 @@ fn every_setting_has_a_source() {
         "output_files_max",
         "process.paths",
         "retention",
+        "server_url",
     ];
     assert_eq!(keys, expected);
     assert!(settings.iter().all(|setting| setting["source"] == "default"));
@@ -54,6 +58,7 @@ fn values_that_mean_nothing_are_refused() {
         ("fail_fast", "yes"),
         ("min_free", "2 GiB"),
         ("missed_ticks", "some"),
+        ("mail_server", "smtps://user:password@example.org"),
     ];
     for (key, value) in refused {
         assert_eq!(env.exit_code(["config", "set", key, value]), 2, "{key} {value}");

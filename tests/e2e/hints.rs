@@ -38,6 +38,9 @@ fn call(env: &TestEnv, line: &str, place: &Path) -> Output {
     let mut call = shell(env.binary(), line);
     call.current_dir(place.join("work")).env_clear();
     call.envs(env.command::<&str>([]).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if place != env.dir() {
+        call.env_remove("PV_SERVER"); // it is that of the other store
+    }
     call.env("HOME", place).output().unwrap()
 }
 

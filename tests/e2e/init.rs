@@ -83,8 +83,10 @@ fn pv_alone_says_how_to_begin() {
 }
 
 #[test]
-fn a_server_is_not_in_this_version() {
+fn a_server_that_is_named_counts_more_than_the_store_around() {
     let env = empty();
     env.ok(["init"]);
-    assert_eq!(env.exit_code(["repo", "list", "--server", "https://pv.example"]), 2);
+    assert_eq!(env.exit_code(["repo", "list", "--server", "http://127.0.0.1:9"]), 6);
+    assert_eq!(env.exit_code(["repo", "list", "--server", "http://pv.example"]), 2);
+    assert_eq!(env.exit_code(["init", "x", "--server", "http://127.0.0.1:9"]), 2);
 }

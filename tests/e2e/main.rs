@@ -2,7 +2,9 @@
 //!
 //! - `run` `failures` `sandbox` `hostile` `executors` pipelines: how they end, what they see, that executors agree
 //! - `reuse` computed results are not computed again
-//! - `serve` the long-running engine
+//! - `serve` the long-running engine; `deploy` service managers, containers, logs; `server_page` the page about the server; `api` the API
+//!   as tools of others see it; `server_load` the server under load; `server_keys` a killed server; `stranger` a server and its client on
+//!   two bare machines
 //! - `watching` what a running job shows
 //! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` concurrent processes and crashes during a run
@@ -23,6 +25,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it does not expect fails")]
 
+mod api;
 mod as_of;
 mod beside;
 mod bounds;
@@ -34,6 +37,7 @@ mod classics;
 mod config;
 mod damage;
 mod datum;
+mod deploy;
 mod diff;
 mod disk;
 mod documents;
@@ -65,6 +69,7 @@ mod ls;
 mod matching;
 mod metrics;
 mod names;
+mod notify;
 mod objects;
 mod outage;
 mod outcome;
@@ -74,6 +79,7 @@ mod pachyderm;
 mod pipeline;
 mod published;
 mod put;
+mod remote;
 mod repo;
 mod reuse;
 mod rework;
@@ -83,14 +89,20 @@ mod sandbox;
 mod screen;
 mod secret;
 mod serve;
+mod server_keys;
+mod server_load;
+mod server_page;
 mod show;
 mod status;
 mod stories;
+mod stranger;
 mod support;
 mod tag;
 mod terminal;
 mod threat;
+mod through;
 mod time;
+mod token;
 mod trace;
 mod training;
 mod tries;
@@ -98,5 +110,6 @@ mod txn;
 mod verify;
 mod versions;
 mod waiting;
+mod watch;
 mod watching;
 mod web;

@@ -81,9 +81,10 @@ fn programs_get_the_whole_at_once() {
         "running",
         "size_bytes",
         "store",
+        "watches",
     ];
     assert_eq!(fields(&status), expected);
-    assert_eq!([&status["executor"], &status["running"]], [&json!("process"), &json!(false)]);
+    assert_eq!([&status["executor"], &status["running"]], [&json!("process"), &json!(env.is_served())]);
     assert_eq!(status["repos"].as_array().unwrap().len(), 3);
     let needs = status["needs_you"].as_array().unwrap();
     assert_eq!(needs.iter().map(|need| &need["pipeline"]).collect::<Vec<_>>(), ["upper"]);

@@ -21,7 +21,32 @@ const HERE: &[(&str, &[&str], &str)] = &[
         &["repos::Change", "repos::Publisher", "repos::Store", "repos::journal"],
         "tests hand a change over",
     ),
-    ("context/", &["repos::OpenOptions", "repos::Store", "repos::place::Access", "repos::time"], "opens the store"),
+    ("app/remote_tests.rs", &["repos::Store", "repos::access::Access"], "tests serve clients on other machines"),
+    (
+        "context/",
+        &["repos::OpenOptions", "repos::Store", "repos::files::StatPlace", "repos::place::Access", "repos::time"],
+        "opens the store",
+    ),
+    ("invocation/", &["repos::access::Access", "repos::files"], "what a client on another machine may do, and gets"),
+    (
+        "remote/",
+        &[
+            "repos::Store",
+            "repos::files",
+            "repos::random_hex",
+            "repos::store",
+            "repos::tokens",
+            "repos::tree::FileEntry",
+        ],
+        "content on its way between two machines",
+    ),
+    ("commands/get.rs", &["repos::files"], "files that a server gives"),
+    (
+        "commands/through.rs",
+        &["repos::access::Access", "repos::files"],
+        "what a client may do, and files that a server gives",
+    ),
+    ("commands/whoami.rs", &["repos::access::Access", "repos::files"], "who a client is"),
     ("executors.rs", &["repos::random_hex"], "a name that nobody else has"),
     (
         "known.rs",
@@ -36,22 +61,22 @@ const HERE: &[(&str, &[&str], &str)] = &[
     ("commands/gc.rs", &["repos::gc"], "collects garbage"),
     ("commands/init/example.rs", &["repos::files::Edits", "repos::tree::FileEntry"], "commits files"),
     ("commands/pipeline/sources.rs", &["repos::web::WebUrl"], "reads specs from the web"),
-    ("commands/put.rs", &["repos::files"], "how files are put"),
+    ("commands/put.rs", &["repos::files", "repos::store::Sender"], "how files are put"),
+    ("commands/watch/", &["repos::files"], "which files a watch leaves out, and content for a server"),
 ];
 
 /// Types that `cli` turns into JSON by `derive(Serialize)` alone: lines that print an answer unchanged, with words for users beside
 /// it. All others are listed here with a reason.
 const SHAPES: &[(&str, &str)] = &[
-    ("commands/change.rs", "what a commit did"),
+    ("app/logging.rs", "messages of the log, not a store"),
     ("commands/init/mod.rs", "what was made"),
-    ("commands/mirror.rs", "what was sent"),
-    ("commands/pipeline/apply.rs", "what was applied"),
-    ("commands/pipeline/check.rs", "files of this machine, not a store"),
-    ("commands/pipeline/rollback.rs", "what was applied"),
-    ("commands/pipeline/sources.rs", "files of this machine, not a store"),
     ("commands/version.rs", "this program, not a store"),
+    ("commands/watch/far.rs", "messages between two processes"),
+    ("commands/whoami.rs", "who somebody is, not a store"),
     ("error.rs", "errors"),
+    ("invocation/files.rs", "messages between two processes"),
     ("known.rs", "a file of this machine"),
+    ("remote/protocol.rs", "messages between two processes"),
     ("socket/protocol.rs", "messages between two processes"),
 ];
 

@@ -9,11 +9,14 @@ use std::sync::Mutex;
 use serde_json::Value;
 
 use crate::filters::Filters;
+use crate::served::{Served, Server};
 
 /// A folder with a store at its top and the subfolder `work`, in which `pv` is called; an environment with only an author and a time zone.
 #[derive(Debug)]
 pub struct TestEnv {
     binary: PathBuf,
+    /// Dropped before the folder is removed.
+    served: Served,
     dir: tempfile::TempDir,
     filters: Mutex<Filters>,
     variables: Mutex<Vec<(String, String)>>,
@@ -28,14 +31,18 @@ impl TestEnv {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let place = dir.path().canonicalize().expect("the folder exists");
         std::fs::create_dir(place.join("work")).expect("an empty folder");
-        Self { binary: binary.into(), dir, filters: Mutex::new(Filters::new(&place)), variables: Mutex::default() }
+        let (filters, variables) = (Mutex::new(Filters::new(&place)), Mutex::default());
+        Self { binary: binary.into(), served: Served::of_this_test(), dir, filters, variables }
     }
 
     /// A folder with a store that has the repository `images`.
     pub fn with_store(binary: &str) -> Self {
         let env = Self::without_store(binary);
-        env.ok(["init", ".."]);
-        env.ok(["repo", "create", "images"]);
+        for line in [["init", ".."].as_slice(), &["repo", "create", "images"]] {
+            // A server starts only after a test has chosen the executor.
+            let made = env.plain(line).output().expect("pv can be called");
+            assert!(made.status.success(), "{}", env.shown(&made));
+        }
         env
     }
 
@@ -50,6 +57,8 @@ impl TestEnv {
     /// If another thread panicked while it held the variables.
     pub fn set(&self, name: &str, value: &str) {
         self.variables.lock().expect("no panic under this lock").push((name.to_owned(), value.to_owned()));
+        // The next one gets the variable too.
+        self.served.end();
     }
 
     /// The folder that holds the store.
@@ -83,6 +92,35 @@ impl TestEnv {
 
     /// A call of `pv` that can be modified before it is made.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        let mut command = self.plain(args);
+        self.served.adapt(&mut command, self.dir(), |args| {
+            let mut command = self.plain(args);
+            command.current_dir("/").env("PV_STORE", self.dir());
+            command
+        });
+        command
+    }
+
+    /// Starts a server for the store, which ends with the returned value.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn serve(&self) -> Server {
+        self.served.end();
+        Server::start(None, |args| {
+            let mut command = self.plain(args);
+            command.current_dir("/").env("PV_STORE", self.dir());
+            command
+        })
+    }
+
+    /// Whether calls go through a server, so that an engine is there all the time.
+    pub fn is_served(&self) -> bool {
+        self.served.is_wanted()
+    }
+
+    /// A call in its own process.
+    fn plain<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).current_dir(self.work()).env_clear().stdin(Stdio::null());
         command.envs([("HOME", self.dir().as_os_str()), ("PV_AUTHOR", OsStr::new("Anna <anna@example.com>"))]);

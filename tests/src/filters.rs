@@ -102,8 +102,11 @@ fn took(text: &str) -> Option<usize> {
     is_time.then_some(digits + 2)
 }
 
-/// `uid:1000@host`
+/// `uid:1000@host`, or the name of a test's token: the committer through a server.
 fn committer(text: &str) -> Option<usize> {
+    if let Some(rest) = text.strip_prefix("server-test-") {
+        return Some(12 + leading(rest, |c| c.is_ascii_digit()));
+    }
     let rest = text.strip_prefix("uid:")?;
     let digits = leading(rest, |c| c.is_ascii_digit());
     let host = rest[digits..].strip_prefix('@')?;

@@ -61,7 +61,7 @@ const PROSE: [&str; 49] = [
     "writes",
 ];
 /// Commands that only read a store; each may be executed as soon as it is suggested.
-const LOOKS: [&str; 26] = [
+const LOOKS: [&str; 27] = [
     "branch list",
     "branch log",
     "config get",
@@ -88,6 +88,7 @@ const LOOKS: [&str; 26] = [
     "show",
     "status",
     "tag list",
+    "token list",
 ];
 
 /// The commands that a text suggests, without the surrounding words.

@@ -8,18 +8,22 @@
 //! - `licences` whether each crate may be used
 //! - `map` whether the files that a document names are there
 //! - `numpy` a Python that reckons independently
+//! - `only_here` the tests that cannot go through a server
 //! - `pty` a real terminal
+//! - `receivers` who notifications are sent to
 //! - `rooms` whether the modules of a crate keep to their order
 //! - `s3` a server that speaks S3
+//! - `served` calls of `pv` through a server
 //! - `tools` outside tools
 //! - `strategies` values for property tests
 //!
-//! Variables scale the long tests: `PV_CASES`, `PV_KILLS` (with `PV_SEED`), `PV_COMMITS`, `PV_DAMAGES`, `PV_FORGERIES`, `PV_GC_SECONDS`,
+//! Variables scale the long tests: `PV_CASES`, `PV_KILLS` (with `PV_SEED`, `PV_CLIENTS`), `PV_COMMITS`, `PV_BURST`, `PV_DAMAGES`, `PV_FORGERIES`, `PV_GC_SECONDS`,
 //! `PV_LOG_BYTES`, `PV_OUTPUT_FILES`, `PV_LOOKS` with `PV_LOOK_SECONDS` (looks while owners come and go), `PV_BOUND_SECONDS` (how long an
-//! owner may take to end). `PV_PARSE_ONLY` ends a command after its arguments were parsed.
+//! owner may take to end). `PV_TEST_BINARY` is the server under load. `PV_TEST_SERVER=1` has each call of `pv` go through a server. `PV_PARSE_ONLY` ends a command after its arguments were parsed.
 //!
 //! Tools of others check ours: `moto` is the S3 server; numpy, pandas and Pillow compute what `pv diff` prints; `in-toto-attestation`,
-//! `securesystemslib`, `openssl`, `sha256sum` and `unzip` check what pv signs, `signed_note` and `tlog_tiles` its checkpoints.
+//! `securesystemslib`, `openssl`, `sha256sum` and `unzip` check what pv signs, `signed_note` and `tlog_tiles` its checkpoints;
+//! `standardwebhooks` and `aiosmtpd` receive its notifications.
 
 pub mod crates;
 pub mod doors;
@@ -29,9 +33,12 @@ pub mod hints;
 pub mod licences;
 pub mod map;
 pub mod numpy;
+pub mod only_here;
 pub mod pty;
+pub mod receivers;
 pub mod rooms;
 pub mod s3;
+pub mod served;
 pub mod strategies;
 pub mod tools;
 
