@@ -95,6 +95,36 @@ sum_up() {
   SUMMARY+=("$line")
 }
 
+# ---- what runs beside the script ----------------------------------------------------------------------------------------------------------
+
+BESIDE=()
+
+# beside COMMAND…: runs it until the script ends.
+beside() {
+  "$@" &
+  BESIDE+=("$!")
+}
+
+end_beside() {
+  local process
+  for process in "${BESIDE[@]}"; do
+    kill "$process" 2>/dev/null || true
+    wait "$process" 2>/dev/null || true
+  done
+  BESIDE=()
+}
+trap end_beside EXIT
+
+# await WHAT FILE: waits until the file has something in it, for two minutes at most.
+await() {
+  local looks
+  for ((looks = 0; looks < 1200; looks++)); do
+    [[ -s $2 ]] && return
+    sleep 0.1
+  done
+  fail "$1 did not come within two minutes"
+}
+
 # ---- before and after ---------------------------------------------------------------------------------------------------------------------
 
 clear_folder() {

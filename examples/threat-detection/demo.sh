@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The example from nothing to a proven flag: two batches of frames, new rules, a new model, and the way back from one flag.
+# The example from nothing to a proven flag: two batches of frames, new rules, a new model, the way back from one flag, and a watched folder.
 #
 # Whatever this script claims it has checked: a line with a tick compares what pv says with what must be, and the first that differs ends the
 # script with exit code 1.
@@ -191,6 +191,29 @@ prove_one() {
   expect_in "the bundle alone proves it" "$(<"$DEMO_DIR/verify.txt")" "PROVEN   threat@"
 }
 
+watch_and_tell() {
+  heading "A camera's folder is watched, and word of what it shows goes out"
+  local folder=$DEMO_DIR/incoming message=$DEMO_DIR/message.json port=$DEMO_DIR/port value device time frame
+  value=$(pv cat "threat:$FLAG" | json 'str(rows[0]["flagged"]).lower()')
+  mkdir "$folder"
+  beside /usr/bin/python3 "$HERE/../shared/receive.py" "$message" >"$port"
+  await "the receiver" "$port"
+  show pv notify create flags --on "record threat flagged=$value" --to "http://127.0.0.1:$(<"$port")/" --allow-private >"$DEMO_DIR/secret"
+  show pv watch add "$folder" images --settle 1s
+  beside pv serve >"$DEMO_DIR/serve.log" 2>&1
+  # The camera of that flag sends the same picture once more, a little later.
+  device=${FRAME%%_*} time=${FRAME#*_} time=${time%.jpg}
+  while frame=${device}_$((++time)).jpg && [[ -e $DATA/batch1/$frame || -e $DATA/batch2/$frame ]]; do :; done
+  cp "$(find "$DATA/batch1" "$DATA/batch2" -name "$FRAME" | head -n 1)" "$folder/$frame.part"
+  mv "$folder/$frame.part" "$folder/$frame"
+  await "the message" "$message"
+  json 'rows[0]["data"]["subject"]' <"$message"
+  expect_in "the message names the decision" "$(<"$message")" "threat@main:/$device/$time.json"
+  expect_in "and the frame that nobody put by hand" "$(<"$message")" "$frame"
+  show pv notify deliveries flags
+  end_beside
+}
+
 finish() {
   heading "Summary: datums executed in each run (all else came from earlier work)"
   printf '%-22s%10s%10s%10s%10s\n' "" "${STAGES[@]}"
@@ -220,6 +243,7 @@ main() {
   new_model
   trace_one
   prove_one
+  watch_and_tell
   finish
 }
 
