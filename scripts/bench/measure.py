@@ -54,15 +54,18 @@ def shown(values, unit):
         "bytes": [(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "B")],
         "binary": [(1 << 20, "MiB")],
         "count": [(1, "")],
+        "rate": [(1, "/s")],
+        "byte rate": [(1e6, "MB/s")],
+        "percent": [(1, " %")],
     }[unit]
     scale, name = next((scale for scale in scales if abs(values[0]) >= scale[0]), scales[-1])
     scaled = [value / scale for value in values]
-    digits = 0 if unit == "count" or scaled[0] >= 100 else 1 if scaled[0] >= 10 else 2
-    return [f"{value:,.{digits}f}" for value in scaled], f" {name}" if name else ""
+    digits = 0 if unit in ("count", "rate", "byte rate") or scaled[0] >= 100 else 1 if scaled[0] >= 10 else 2
+    return [f"{value:,.{digits}f}" for value in scaled], f" {name}" if name[:1].isalpha() else name
 
 
 class Series:
-    """Figures of one thing, run after run. Unit: `seconds`, `bytes`, `binary` (bytes, shown in MiB) or `count`."""
+    """Figures of one thing, run after run. Unit: `seconds`, `bytes`, `binary` (bytes, shown in MiB), `count`, `rate` (per second), `byte rate` or `percent`."""
 
     def __init__(self, unit="seconds", values=()):
         self.unit = unit
