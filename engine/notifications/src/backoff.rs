@@ -6,7 +6,7 @@
 //! | 15 and later | 6 h |
 //!
 //! Each wait is shortened by up to a quarter, by chance, so that what failed together does not come back together. A receiver that asks for more
-//! time (`Retry-After`) gets it, up to 6 h. A message is given up three days after the first attempt, but never before [`TRIES`] attempts, since
+//! time (`Retry-After`) gets it, up to 6 h. A message is given up three days after the first attempt, but never before `TRIES` attempts, since
 //! this machine may have been off for as long.
 
 use std::time::Duration;
