@@ -232,11 +232,7 @@ fn begun(env: &TestEnv, args: &[&str]) -> Background {
     let mut command = env.command(args);
     command.env("PV_STOP_AT", "pause:publish.begin");
     let begun = Background::of(env, command);
-    let stat = format!("/proc/{}/stat", begun.pid());
-    until_true("a process that stands still", || {
-        let stat = std::fs::read_to_string(&stat).unwrap();
-        stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T"))
-    });
+    until_true("a process that stands still", || begun.stands_still());
     begun
 }
 

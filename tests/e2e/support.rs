@@ -119,6 +119,12 @@ impl Background {
         kill(self.pid(), signal).unwrap();
     }
 
+    /// Whether it was stopped by a signal, until it gets another.
+    pub(crate) fn stands_still(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid()));
+        stat.is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
+    }
+
     pub(crate) fn is_over(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

@@ -14,11 +14,7 @@ fn holder(env: &TestEnv) -> Background {
 }
 
 fn until_it_stands(process: Background) -> Background {
-    let stat = format!("/proc/{}/stat", process.pid());
-    until_true("a process that stands still", || {
-        std::fs::read_to_string(&stat)
-            .is_ok_and(|stat| stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")))
-    });
+    until_true("a process that stands still", || process.stands_still());
     process
 }
 

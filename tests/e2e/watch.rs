@@ -52,6 +52,22 @@ fn files_are_committed_as_they_come_until_it_is_stopped() {
     assert_eq!(paths(&env, "images"), ["/a.jpg", "/new/b.jpg"]);
 }
 
+/// The signal comes while a commit is being made.
+#[cfg(debug_assertions)]
+#[test]
+fn a_watch_that_is_stopped_prints_the_commit_that_it_makes_at_that_moment() {
+    let env = place();
+    let mut command = env.command(["watch", "in", "images", "--settle", SETTLE]);
+    command.env("PV_STOP_AT", "pause:publish.begin");
+    let watch = Background::of(&env, command);
+    until_true("a commit that is being made", || watch.stands_still());
+    watch.send(Signal::SIGTERM);
+    watch.send(Signal::SIGCONT);
+    let ended = watch.end().assert_code(0);
+    assert!(ended.stdout.contains("1 added"), "{ended:?}");
+    assert_eq!(paths(&env, "images"), ["/a.jpg"]);
+}
+
 #[test]
 fn what_cannot_work_is_refused_before_anything_is_read() {
     let env = place();
@@ -124,6 +140,25 @@ fn the_store_keeps_watches_which_serve_runs() {
     serve.send(Signal::SIGTERM);
     serve.end().assert_code(0);
     assert_eq!(env.json(["watch", "list"]).len(), 1);
+    assert_sound(&env);
+}
+
+/// Whether the server watches itself or another process does.
+#[test]
+fn what_a_watch_commits_is_processed_by_the_engine() {
+    let env = env_with_notes();
+    apply(&env, &spec("copy", "notes", &copy_of("notes")));
+    env.write("in/standing", "one");
+    env.ok(["watch", "add", "in", "notes", "--settle", SETTLE]);
+    let serve = serve(&env);
+    until_true("the output of what the server watches", || paths(&env, "copy").contains(&"/standing".to_owned()));
+    env.write("other/passing", "two");
+    let watch = Background::start(&env, ["watch", "other", "notes", "--settle", SETTLE]);
+    until_true("the output of what another watches", || paths(&env, "copy").contains(&"/passing".to_owned()));
+    for process in [watch, serve] {
+        process.send(Signal::SIGTERM);
+        process.end().assert_code(0);
+    }
     assert_sound(&env);
 }
 

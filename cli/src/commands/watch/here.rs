@@ -18,6 +18,8 @@ use crate::remote::servers::Server;
 
 /// How soon it notices that it should stop.
 const LOOK: Duration = Duration::from_millis(200);
+/// How many signals it handles itself: after the first it ends in order, and still prints what it has committed meanwhile.
+const HEEDED: u32 = 2;
 
 pub(super) fn run(cx: &Context, what: &What, once: bool) -> Result<()> {
     if let Some(far) = cx.invocation().client.is_far() {
@@ -50,6 +52,7 @@ fn follow(
     mut watcher: Watcher<'_>,
     mut print: impl FnMut(&[Seen]) -> Result<()>,
 ) -> Result<()> {
+    cx.cancel().heed(HEEDED);
     if !once {
         cx.notes().line(format!("watching `{}`; Ctrl-C stops", watcher.folder().display()));
     }
