@@ -216,6 +216,12 @@ fn what_cannot_be_told_is_refused_with_what_can() {
     assert_eq!(env.json(["notify", "list"]), Vec::<Value>::new());
 }
 
+/// What the first notification that needs the user needs.
+fn first_need(env: &TestEnv) -> Value {
+    let needs = env.json(["status"]).remove(0)["needs_you"].take();
+    needs.as_array().unwrap().iter().find(|need| need["notification"].is_string()).cloned().unwrap()
+}
+
 #[test]
 fn a_new_flag_is_told_once_with_its_answer_and_neither_a_trial_nor_the_same_bytes_are() {
     let env = world();
@@ -224,8 +230,7 @@ fn a_new_flag_is_told_once_with_its_answer_and_neither_a_trial_nor_the_same_byte
     let receiver = Receiver::start();
     create(&env, "flags", &["new file /flags/** in threat", "record threat label=gun"], &receiver.url);
     create(&env, "jobs", &["job failed", "job recovered"], &receiver.url);
-    let status = env.json(["status"]).remove(0);
-    assert_eq!(status["notifications"][0]["what"], "nothing sends it: no pv serve is running");
+    assert_eq!(first_need(&env)["what"], "nothing sends it: no pv serve is running");
 
     // A trial finds a flag, and tells nobody.
     env.ok(["branch", "create", "images@trial", "images"]);
@@ -283,7 +288,7 @@ fn a_receiver_that_fails_gets_it_again_and_others_at_once() {
     let failed =
         until("a try that failed", || env.json(["notify", "list"]).into_iter().find(|one| one["state"] == "failing"));
     assert_eq!((&failed["name"], &failed["waiting"]), (&json!("failing"), &json!(2)));
-    let needs = &env.json(["status"])[0]["notifications"][0];
+    let needs = first_need(&env);
     assert!(needs["what"].as_str().unwrap().contains("500"), "{needs}");
     assert!(env.pv(["status"]).contains("pv notify deliveries failing"));
     let waiting = env.json(["notify", "deliveries", "failing"]).pop().unwrap();

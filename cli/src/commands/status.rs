@@ -1,6 +1,6 @@
 //! `pv status`, and `pv` alone inside a store.
 
-use answers::status::{self, NotificationNeed, StatusView, Wanted, status};
+use answers::status::{Need, StatusView, Wanted, status};
 use engine::Engine;
 
 use super::jobs::live;
@@ -21,7 +21,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let wanted = Wanted { all_repos: cx.out().is_json(), folder: &cx.invocation().cwd };
     let store = cx.store()?;
     let mut status = status(store, live(cx), wanted)?;
-    status.notifications = notifications::needs(store, cx.engine().is_some_and(Engine::lives_on))?;
+    status.needs_you.extend(notifications::needs(store, cx.engine().is_some_and(Engine::lives_on))?);
     let is_current = status.is_current();
     if cx.out().is_json() {
         cx.out().json(&status)?;
@@ -56,40 +56,20 @@ fn print(cx: &Context, status: StatusView) -> Result<()> {
         cx.out().line("")?;
         cx.list(None, status.watches.into_iter().map(Ok))?;
     }
-    let needs: Vec<Need<'_>> =
-        status.needs_you.iter().map(Need::from).chain(status.notifications.iter().map(Need::from)).collect();
-    if !needs.is_empty() {
+    if !status.needs_you.is_empty() {
         cx.out().line(format!("\n{}", cx.out().paint(1, "needs you")))?;
-        print_needs(cx, &needs)?;
+        print_needs(cx, &status.needs_you)?;
     }
     Ok(())
 }
 
-/// A line of what needs an action.
-struct Need<'s> {
-    name: &'s str,
-    what: &'s str,
-    commands: &'s [String],
-}
-
-impl<'s> From<&'s status::Need> for Need<'s> {
-    fn from(need: &'s status::Need) -> Self {
-        Self { name: need.name(), what: &need.what, commands: &need.commands }
-    }
-}
-
-impl<'s> From<&'s NotificationNeed> for Need<'s> {
-    fn from(need: &'s NotificationNeed) -> Self {
-        Self { name: need.notification.as_str(), what: &need.what, commands: &need.commands }
-    }
-}
-
 /// Prints each need on a line; if that is too narrow, each command on its own line, so that it can be copied.
-fn print_needs(cx: &Context, needs: &[Need<'_>]) -> Result<()> {
-    let name_width = needs.iter().map(|need| need.name.len()).max().unwrap_or(0);
-    let what_width = needs.iter().map(|need| columns(need.what)).max().unwrap_or(0);
-    for Need { name, what, commands } in needs {
-        let name = format!("  {name:name_width$}  ");
+fn print_needs(cx: &Context, needs: &[Need]) -> Result<()> {
+    let name_width = needs.iter().map(|need| need.name().len()).max().unwrap_or(0);
+    let what_width = needs.iter().map(|need| columns(&need.what)).max().unwrap_or(0);
+    for need in needs {
+        let Need { what, commands, .. } = need;
+        let name = format!("  {:name_width$}  ", need.name());
         let line =
             format!("{name}{what}{}  {}", " ".repeat(what_width - columns(what)), commands.join("        then  "));
         if cx.out().columns().is_none_or(|width| columns(&line) <= width) {

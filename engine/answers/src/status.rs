@@ -38,21 +38,10 @@ pub struct StatusView {
     pub pipelines: Vec<PipelineLine>,
     /// Folders that are watched.
     pub watches: Vec<WatchView>,
-    /// What needs an action by the user.
+    /// What needs an action by the user. The caller adds what notifications need.
     pub needs_you: Vec<Need>,
     /// Specs and code on this machine that differ from what was applied.
     pub differs_on_disk: Vec<Drift>,
-    /// Notifications that do not arrive. The caller adds them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notifications: Vec<NotificationNeed>,
-}
-
-impl Need {
-    /// The name of what it is about.
-    pub fn name(&self) -> &str {
-        let watch = || self.watch.as_ref().map(WatchName::as_str);
-        self.pipeline.as_ref().map(PipelineName::as_str).or_else(watch).unwrap_or_default()
-    }
 }
 
 impl StatusView {
@@ -62,8 +51,8 @@ impl StatusView {
     }
 }
 
-/// Something that needs an action by the user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Something that needs an action by the user: a pipeline, a watched folder or a notification.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Need {
     /// The pipeline, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,21 +60,23 @@ pub struct Need {
     /// The watched folder, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<WatchName>,
+    /// The notification, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notification: Option<NotificationName>,
     /// What is wrong.
     pub what: String,
     /// The commands to run, in this order.
     pub commands: Vec<String>,
 }
 
-/// A notification that does not arrive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NotificationNeed {
-    /// The notification.
-    pub notification: NotificationName,
-    /// What is wrong.
-    pub what: String,
-    /// The commands to run, in this order.
-    pub commands: Vec<String>,
+impl Need {
+    /// The name of what it is about.
+    pub fn name(&self) -> &str {
+        let Self { pipeline, watch, notification, .. } = self;
+        let watch = || watch.as_ref().map(WatchName::as_str);
+        let notification = || notification.as_ref().map(NotificationName::as_str);
+        pipeline.as_ref().map(PipelineName::as_str).or_else(watch).or_else(notification).unwrap_or_default()
+    }
 }
 
 /// Which parts of the status are wanted.
@@ -122,7 +113,6 @@ pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<
             .collect(),
         watches,
         differs_on_disk,
-        notifications: Vec::new(),
         repos,
         pipelines,
     })
@@ -140,7 +130,7 @@ fn apply_need(folder: &Path, drift: &Drift) -> Need {
         let what = format!("{} on disk {differs} from the applied version: {file}", parts.join(" and "));
         (what, vec![format!("pv plan -f {word}"), format!("pv pipeline apply -f {word}")])
     };
-    Need { pipeline: Some(drift.pipeline.clone()), watch: None, what, commands }
+    Need { pipeline: Some(drift.pipeline.clone()), what, commands, ..Need::default() }
 }
 
 /// What a pipeline needs from the user; nothing if it is current or progresses on its own.
@@ -167,7 +157,7 @@ fn need(line: &PipelineLine) -> Option<Need> {
         }
         PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv pipeline start {name}")]),
     };
-    Some(Need { pipeline: Some(name.clone()), watch: None, what, commands })
+    Some(Need { pipeline: Some(name.clone()), what, commands, ..Need::default() })
 }
 
 /// What a watch needs from the user; nothing if it works or rests.
@@ -176,10 +166,10 @@ fn watch_need(watch: &WatchView) -> Option<Need> {
     let others = watch.troubles_count.saturating_sub(1);
     let others = if others == 0 { String::new() } else { format!(" (and {others} more)") };
     Some(Need {
-        pipeline: None,
         watch: Some(watch.name.clone()),
         what: format!("{}{others}", first.sentence()),
         commands: vec!["pv watch list".to_owned()],
+        ..Need::default()
     })
 }
 

@@ -46,7 +46,7 @@ fn all() -> Vec<Module> {
         types!(job: EndedView, JobDetails, JobView),
         types!(pipeline: AppliedView, CheckedView, PipelineDetails, PipelineLine, PipelineState, PipelineView, RolledView, VersionDetails, VersionView, WarningView),
         types!(logs: LogView),
-        types!(status: Need, NotificationNeed, StatusView),
+        types!(status: Need, StatusView),
         types!(setting: SecretView, SettingView),
         types!(key: KeyView, RotatedView, TrustedView),
         types!(event: EventView, Happened),

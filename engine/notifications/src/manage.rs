@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use answers::status::NotificationNeed;
+use answers::status::Need;
 use jiff::tz::TimeZone;
 use repos::access::{RepoGlobs, Role};
 use repos::tokens::Tokens;
@@ -176,11 +176,11 @@ pub fn show(store: &Store, name: &NotificationName) -> Result<NotificationView, 
 
 /// Notifications that need somebody: their targets fail, or they send nothing for another reason that nobody asked for. `is_served`: whether
 /// a process of this store sends notifications.
-pub fn needs(store: &Store, is_served: bool) -> Result<Vec<NotificationNeed>, RepoError> {
+pub fn needs(store: &Store, is_served: bool) -> Result<Vec<Need>, RepoError> {
     Ok(list(store)?.into_iter().filter_map(|view| need(view, is_served)).collect())
 }
 
-fn need(view: NotificationView, is_served: bool) -> Option<NotificationNeed> {
+fn need(view: NotificationView, is_served: bool) -> Option<Need> {
     let NotificationView { name, state, why, to, .. } = view;
     let why = why.unwrap_or_default();
     let (what, commands) = match state {
@@ -197,7 +197,7 @@ fn need(view: NotificationView, is_served: bool) -> Option<NotificationNeed> {
         }
         NotificationState::Active | NotificationState::Paused => return None,
     };
-    Some(NotificationNeed { notification: name, what, commands })
+    Some(Need { notification: Some(name), what, commands, ..Need::default() })
 }
 
 /// The definition and the log of a visible notification.

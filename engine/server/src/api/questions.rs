@@ -41,7 +41,7 @@ async fn overview(call: Call) -> Result<Answer<StatusView>> {
     call.ask(|store, live| {
         let wanted = status::Wanted { all_repos: true, folder: Folder::new("/") };
         let mut status = status::status(store, Some(live), wanted)?;
-        status.notifications = notifications::needs(store, true)?;
+        status.needs_you.extend(notifications::needs(store, true)?);
         Ok::<_, Problem>(status)
     })
     .await
