@@ -184,3 +184,22 @@ fn the_index_is_made_anew_when_it_is_gone_or_garbage() {
         0
     );
 }
+
+/// The journal is longer than what is read backwards at first.
+#[test]
+fn the_position_after_each_record_is_the_same_from_either_end() {
+    let test = TestStore::new();
+    for number in 0..150 {
+        test.set("images", &[("/a", Some(number.to_string().as_str()))]);
+    }
+    let (bytes, _) = journal(test.store.dir());
+    assert!(bytes.len() > 1 << 16, "{}", bytes.len());
+    let records = test.store.records_after(Position::default(), usize::MAX).unwrap();
+    assert_eq!(test.store.position_after(0).unwrap(), Position::default());
+    for (after, _) in &records {
+        assert_eq!(test.store.position_after(after.records).unwrap(), *after);
+    }
+    let end = test.store.position();
+    assert_eq!(records.last().unwrap().0, end);
+    assert_eq!(test.store.position_after(end.records + 1).unwrap(), end);
+}

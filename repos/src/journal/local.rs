@@ -21,6 +21,8 @@ use crate::log::tree::leaf_hash;
 
 /// Length of the hex digest and the space before the JSON of a line.
 const PREFIX: usize = 65;
+/// Most bytes of the file's end that are searched backwards.
+const TAIL: u64 = 32 << 20;
 
 /// A position between two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -195,9 +197,36 @@ impl Journal {
         Ok((values, end))
     }
 
-    /// The position after the first `number` records, or at the end of the file.
-    pub(crate) fn position_after(&self, number: u64) -> Result<Position, RepoError> {
+    /// The position after the first `number` records, of a journal that ends at `end`; `end` if it has fewer. Costs the distance from the
+    /// nearer end: backwards with at most [`TAIL`] bytes in memory.
+    pub(crate) fn position_after(&self, number: u64, end: &Position) -> Result<Position, RepoError> {
+        let Some(back) = end.records.checked_sub(number) else { return Ok(*end) };
+        if number == 0 {
+            return Ok(Position::default());
+        }
         let file = File::open(&self.path).doing("open", &self.path)?;
+        let sizes = std::iter::successors(Some(1_u64 << 16), |bytes| Some(bytes * 8));
+        for bytes in sizes.take_while(|bytes| number > back && *bytes <= TAIL) {
+            let start = end.bytes.saturating_sub(bytes);
+            let mut tail = vec![0; (end.bytes - start) as usize];
+            file.read_exact_at(&mut tail, start).doing("read", &self.path)?;
+            let lines: Vec<&[u8]> = tail.split_inclusive(|byte| *byte == b'\n').collect();
+            // The first line is complete only at the beginning of the file.
+            let whole = lines.len().saturating_sub(usize::from(start > 0)) as u64;
+            if back < whole {
+                let after = &lines[lines.len() - back as usize..];
+                let last = lines.get(lines.len() - 1 - back as usize).and_then(|line| line_digest(line));
+                let bytes = end.bytes - after.iter().map(|line| line.len() as u64).sum::<u64>();
+                return Ok(Position { bytes, records: number, last });
+            }
+            if start == 0 {
+                break;
+            }
+        }
+        self.position_from_start(number, &file)
+    }
+
+    fn position_from_start(&self, number: u64, file: &File) -> Result<Position, RepoError> {
         let mut lines = BufReader::with_capacity(1 << 20, file);
         let (mut position, mut line) = (Position::default(), Vec::new());
         while position.records < number {
@@ -212,25 +241,12 @@ impl Journal {
         Ok(position)
     }
 
-    /// The digest of a record, counted from 1; `None` if it does not exist. Searches backwards from the end of the file.
+    /// The digest of a record, counted from 1; `None` if it does not exist.
     pub(crate) fn digest_at(&self, number: u64, end: &Position) -> Result<Option<Digest>, RepoError> {
-        let Some(back) = end.records.checked_sub(number).filter(|_| number > 0) else { return Ok(None) };
-        let file = File::open(&self.path).doing("open", &self.path)?;
-        for bytes in std::iter::successors(Some(1_u64 << 16), |bytes| Some(bytes * 8)) {
-            let start = end.bytes.saturating_sub(bytes);
-            let mut tail = vec![0; (end.bytes - start) as usize];
-            file.read_exact_at(&mut tail, start).doing("read", &self.path)?;
-            let lines: Vec<&[u8]> = tail.split_inclusive(|byte| *byte == b'\n').collect();
-            // The first line is complete only at the beginning of the file.
-            let whole = lines.len().saturating_sub(usize::from(start > 0));
-            if let Some(line) = lines.len().checked_sub(1 + back as usize).filter(|_| (back as usize) < whole) {
-                return Ok(line_digest(lines[line]));
-            }
-            if start == 0 {
-                break;
-            }
+        if number > end.records {
+            return Ok(None);
         }
-        Ok(None)
+        Ok(self.position_after(number, end)?.last)
     }
 
     /// Calls `visit` with each complete record after `from`, the position after it and its leaf hash in the tree over all records (`log`);

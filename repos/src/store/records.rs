@@ -17,13 +17,9 @@ impl Store {
             .collect())
     }
 
-    /// The position after the first `number` records; the end of the journal if it has fewer. Reads the journal from its start.
+    /// The position after the first `number` records; the end of the journal if it has fewer. Costs the distance from the nearer end.
     pub fn position_after(&self, number: u64) -> Result<Position> {
-        let end = self.position();
-        if number >= end.records {
-            return Ok(end);
-        }
-        self.journal().position_after(number)
+        self.journal().position_after(number, &self.position())
     }
 
     /// Removes the entries that this handle may not see, and what it may not see of the others.
