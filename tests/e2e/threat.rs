@@ -64,14 +64,15 @@ struct Demo<'e> {
     executor: &'static str,
 }
 
-/// Who put which folder into which repository, in this order, with which message.
-const PUT: [(&str, &str, &str, &str); 6] = [
+/// Which folder came into which repository, in this order, by whom and with which message; the last by a watch.
+const PUT: [(&str, &str, &str, &str); 7] = [
     ("images", "batch1", "anna", "first camera batch"),
     ("model", "model-v1", "carl", "people detector v1"),
     ("rules", "rules-v1", "dora", "closed areas, 22-05"),
     ("images", "batch2", "anna", "second camera batch"),
     ("rules", "rules-v2", "dora", "night is 20-04, clearer sight asked"),
     ("model", "model-v2", "carl", "people detector v2, faster search"),
+    ("images", "../incoming", "camera", "from the watched folder"),
 ];
 
 /// A source file as a trace must report it: repository, path, digest, commit, author, message.
