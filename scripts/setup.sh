@@ -127,6 +127,7 @@ for part in "$@"; do
             need restic command -v restic
             need xz-utils command -v xz
             need wrk command -v wrk
+            need inotify-tools command -v inotifywait
             need curl command -v curl
             need libpcre2-8-0 test -e "/usr/lib/$(uname -m)-linux-gnu/libpcre2-8.so.0"
             ;;
