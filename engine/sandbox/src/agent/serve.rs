@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::fs::{CWD, Mode, fchmod};
 
@@ -85,6 +85,7 @@ pub(crate) fn run(place: SandboxDirs) -> Result<(), Stop> {
     let stream = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().map(File::from);
     let engine = stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?;
     let answer = stream(io::stdout().as_fd()).or_stop(|| "write to the engine".to_owned())?;
+    drop_fault_handlers().or_stop(|| "set signals".to_owned())?;
     let signals = watch_signals().or_stop(|| "watch signals".to_owned())?;
     end_with(stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?)
         .or_stop(|| "watch the engine".to_owned())?;
@@ -107,6 +108,18 @@ pub(crate) fn run(place: SandboxDirs) -> Result<(), Stop> {
         let _ = agent.answer.message(&FromAgent::Broken { why: stop.why.clone() });
         let _ = agent.answer.flush();
     })
+}
+
+/// Has `SIGBUS` and `SIGSEGV` do what they do by default.
+///
+/// To the first process of a sandbox, the kernel delivers from inside only signals that have a handler. The standard library has one for
+/// these two, on a small stack of its own: if a command sends both at once, that stack overflows, and the kernel ends the agent. The handler
+/// removes itself when it is called for anything but an overflow of the stack. A fault of the agent itself ends it as before.
+fn drop_fault_handlers() -> io::Result<()> {
+    for signal in [Signal::SIGBUS, Signal::SIGSEGV] {
+        raise(signal)?;
+    }
+    Ok(())
 }
 
 /// `SIGCHLD` reports ended processes, the others ask the agent to end. They are blocked, so that they can be read.

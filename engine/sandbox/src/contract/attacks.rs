@@ -20,7 +20,7 @@ const FOUND: &str = "ls -A /tmp /dev/shm /dev/mqueue /pfs /pfs/out 2>/dev/null; 
                      find /code /run /home /root /var /etc /dev /opt /mnt -xdev 2>/dev/null | sort; cat /pfs/in/a /code/lib/data";
 
 /// Actions that the next try must not notice. They do nothing if the sandbox lacks what they need.
-const DEEDS: [&str; 19] = [
+const DEEDS: [&str; 20] = [
     "echo x > /tmp/left; mkdir /tmp/.d; touch -d @1 /tmp; chmod 700 /tmp",
     "echo x > /dev/shm/left; chmod 0 /dev/shm",
     "echo x > /dev/mqueue/left; touch /dev/mqueue/left; chmod 0 /dev/mqueue",
@@ -37,6 +37,7 @@ const DEEDS: [&str; 19] = [
     "for path in /proc/1/mem /proc/1/oom_score_adj /proc/1/autogroup /proc/1/timerslack_ns /proc/1/coredump_filter; do echo 1 > $path; done",
     "for path in $(find /proc/sys /proc/1 /sys -type f -perm /222 2>/dev/null); do echo 1 > $path; done",
     "s=1; while [ $s -lt 65 ]; do kill -$s 1; s=$((s+1)); done",
+    "kill -BUS 1; kill -SEGV 1",
     "for place in / /code /pfs /pfs/in /run /home /root /var /opt /mnt /dev /etc /usr; do echo x > $place/left; mkdir $place/left.d; chmod 777 $place; done",
     "chmod u+w /pfs/in/a; echo x >> /pfs/in/a; chmod u+w /code/lib /code/lib/data; echo x >> /code/lib/data; echo x > /code/lib/new",
     "unshare -Urm sh -c 'mount -o remount,rw /code; mount -o remount,rw /pfs; umount /etc/shadow; echo x > /code/lib/new; mount --bind /tmp /code'",
