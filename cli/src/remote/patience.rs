@@ -1,4 +1,4 @@
-//! For how long a command is retried when there is no connection.
+//! How long a command is retried while there is no connection.
 
 use std::time::{Duration, Instant};
 

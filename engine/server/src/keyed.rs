@@ -9,8 +9,8 @@
 //! t <client, 16 bytes> <when, 8 bytes> <SHA-256 of the key>     length of that row: the oldest go first
 //! ```
 //! A row is written when a request begins, and again with its answer. If the process dies between the two, nobody knows whether the change
-//! was made, and each operation says what a repetition may then do: [`AfterCrash`]. An answer that refuses a request only for now (busy, too many requests,
-//! a body that was cut off) is not kept. What may have been half done is not kept either, but treated like the death of the process.
+//! was made, and each operation says what a repetition may then do: [`AfterCrash`]. An answer that refuses a request only for now (busy, too many
+//! requests, a body that was cut off) is not kept. What may have been half done is not kept either, but treated like the death of the process.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;

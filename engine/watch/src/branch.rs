@@ -28,7 +28,7 @@ pub trait Branch: Debug {
     /// The files that the branch has below a path.
     fn below(&self, path: &FilePath) -> Result<Vec<FilePath>>;
 
-    /// Commits files and removals. What differs in nothing from the branch is no commit. On return all that was taken is durable.
+    /// Commits files and removals; makes no commit if nothing differs from the branch. On return all that was taken is durable.
     ///
     /// A file that changed since it was gathered is not taken, nor is one that cannot be read, or that would be both a file and a directory.
     fn commit(&self, batch: &NewBatch<'_>) -> Result<Taken>;

@@ -248,7 +248,7 @@ mod tests {
         assert_eq!(names(&mut settling, start + 11 * SETTLE), ["/a"]);
         settling.hear(&path("/a"), Writing::Open, start + 11 * SETTLE);
         assert_eq!(names(&mut settling, start + 12 * SETTLE), [""; 0]);
-        assert_eq!(names(&mut settling, start + 11 * SETTLE + SILENT), ["/a"], "its close may never be told of");
+        assert_eq!(names(&mut settling, start + 11 * SETTLE + SILENT), ["/a"], "the kernel may never report its close");
     }
 
     #[test]

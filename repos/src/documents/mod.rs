@@ -34,7 +34,7 @@ pub trait Document: Serialize + DeserializeOwned {
 
     /// What somebody with this access sees of it: without the names and ids of what is not visible. `None` if all of it is hidden.
     ///
-    /// A document that names no repository, pipeline, commit or run is seen as it is, by whoever sees what names it.
+    /// A document that names no repository, pipeline, commit or run: it is visible, unchanged, to everyone who may see what refers to it.
     #[must_use]
     fn seen_by(self, access: &Access) -> Option<Self> {
         let _ = access;

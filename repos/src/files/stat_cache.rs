@@ -51,7 +51,7 @@ impl StatPlace {
 
     /// For the store elsewhere with this id: in a folder of its own below the user's `cache`.
     pub fn in_cache(cache: &Path, store: &str) -> Self {
-        // Whatever the other side calls its id, it is no path.
+        // The id comes from the other side: it must not act as a path.
         let name = digest_of(store.as_bytes()).short(32);
         Self { folder: cache.join(FOLDER).join(name), store: store.to_owned() }
     }

@@ -200,7 +200,7 @@ impl Journal {
     /// The position after the first `number` records, of a journal that ends at `end`; `end` if it has fewer. Costs the distance from the
     /// nearer end: backwards with at most [`TAIL`] bytes in memory.
     pub(crate) fn position_after(&self, number: u64, end: &Position) -> Result<Position, RepoError> {
-        let Some(back) = end.records.checked_sub(number) else { return Ok(*end) };
+        let Some(back) = end.records.checked_sub(number).filter(|back| *back > 0) else { return Ok(*end) };
         if number == 0 {
             return Ok(Position::default());
         }

@@ -13,7 +13,7 @@ use super::Value;
 #[serde(try_from = "String", into = "String")]
 pub struct MailAddress(String);
 
-/// A text that is no address for mail.
+/// A text that is not a mail address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{}` is not an address for mail", .0.escape_debug())]
 pub struct NoMailAddress(String);

@@ -116,7 +116,7 @@ impl Watcher<'_> {
         let there = settled.iter().filter(|(_, settled)| settled.stamp.is_some());
         let paths: BTreeSet<PathBuf> = there.map(|(path, _)| self.folder.relative(path)).collect();
         let mut ready = self.folder.some(&paths)?.files;
-        // The kernel may have told of the close of another file that had the same name, and may have two writers.
+        // The close that the kernel reported may be that of an earlier file with this name; and a file may have two writers.
         let stamps = settled.values().filter_map(|settled| settled.stamp);
         let open = self.world.open_for_writing(&stamps.map(|stamp| stamp.file_id()).collect());
         let mut there = HashSet::new();

@@ -88,7 +88,7 @@ impl Watcher<'_> {
         heard
     }
 
-    /// A file with several names is told of by one of them.
+    /// Of a file with several names, the kernel reports changes under one of them.
     fn hear_of_other_names(&self, shared: &HashSet<FileId>, heard: &mut Heard) {
         if shared.is_empty() {
             return;
