@@ -219,7 +219,6 @@ fn router(app: &App) -> Router {
     let api = api::router(app)
         .merge(Router::new().route("/commands", commands::route(app)).with_state(app.clone()))
         .method_not_allowed_fallback(wrong_method)
-        .layer(middleware::from_fn(steady::watch_body))
         .layer(DefaultBodyLimit::max(limits::JSON_BYTES));
     let routes = Router::new()
         .route("/healthz", caller::named("healthz", get(healthz)))
@@ -230,7 +229,8 @@ fn router(app: &App) -> Router {
         .nest("/api/v1", api);
     let base = &app.options().base_path;
     let routes = if base.is_empty() { routes } else { Router::new().nest(base, routes) };
-    routes.fallback(nothing_here).layer(middleware::from_fn_with_state(app.clone(), caller::number))
+    let numbered = middleware::from_fn_with_state(app.clone(), caller::number);
+    routes.fallback(nothing_here).layer(middleware::from_fn(steady::watch_body)).layer(numbered)
 }
 
 async fn nothing_here() -> Problem {

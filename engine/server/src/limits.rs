@@ -20,6 +20,8 @@ pub(crate) const HANDSHAKE: Duration = Duration::from_secs(10);
 pub(crate) const STALL: Duration = Duration::from_mins(1);
 /// Fewest bytes of a body in each [`STALL`]: slower senders are cut off.
 pub(crate) const STALL_BYTES: u64 = 16 << 10;
+/// How much of a body that its request does not want is read, so that the client gets to the answer; in [`STALL`] at most.
+pub(crate) const UNWANTED_BYTES: u64 = 16 << 20;
 /// Most bytes of the headers of a request.
 pub(crate) const HEADER_BYTES: usize = 64 << 10;
 /// Most bytes of a body of JSON.
@@ -74,6 +76,7 @@ mod tests {
             ("TLS handshake", seconds(HANDSHAKE)),
             ("nothing sent or taken", seconds(STALL)),
             ("fewest bytes of a body in that time", format!("{} KiB", STALL_BYTES >> 10)),
+            ("body of a request that is refused", format!("{} MiB", UNWANTED_BYTES >> 20)),
             ("headers of a request", format!("{} KiB", HEADER_BYTES >> 10)),
             ("body of JSON", format!("{} MiB", JSON_BYTES >> 20)),
             ("bodies of JSON without a turn", format!("{} KiB", SMALL_JSON_BYTES >> 10)),

@@ -2,6 +2,7 @@
 //!
 //! A body may be endless, but each [`STALL`] must bring [`STALL_BYTES`] or its end; a client that takes nothing of an answer for [`STALL`]
 //! is cut off. The total time is not limited: an upload may take a day. Before a client has said anything, hyper waits for it without end.
+//! What is left of a body when its request is answered is read too, up to [`UNWANTED_BYTES`]: see [`ReadOut`].
 
 use std::future::Future;
 use std::io;
@@ -10,22 +11,66 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, BodyDataStream, HttpBody};
 use axum::extract::Request;
+use axum::http::header::EXPECT;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
-use crate::limits::{HEADERS, STALL, STALL_BYTES};
+use crate::limits::{HEADERS, STALL, STALL_BYTES, UNWANTED_BYTES};
 use crate::metrics::Traffic;
 
-/// Cuts off a body that is sent too slowly.
+/// Cuts off a body that is sent too slowly, and reads out one that its request does not want.
 pub(crate) async fn watch_body(request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
-    next.run(request.map(|body| Body::from_stream(steady(body.into_data_stream())))).await
+    let is_sent = !request.headers().contains_key(EXPECT);
+    let watched = |body: Body| ReadOut { body: Some(steady(body.into_data_stream()).boxed()), is_sent };
+    next.run(request.map(|body| Body::from_stream(watched(body)))).await
+}
+
+/// A body whose rest is read and thrown away when its request is answered before it has all come, such as a refused upload. Most clients
+/// send all of a body before they look at the answer, and a connection that is closed with bytes unread loses the answer on its way.
+struct ReadOut {
+    /// `None` when it has ended.
+    body: Option<BoxStream<'static, io::Result<Bytes>>>,
+    /// Whether the client sends it: one that waits for `100 Continue` does not before the first byte is asked for.
+    is_sent: bool,
+}
+
+impl Stream for ReadOut {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.is_sent = true;
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let piece = ready!(body.as_mut().poll_next(cx));
+        if !matches!(piece, Some(Ok(_))) {
+            self.body = None;
+        }
+        Poll::Ready(piece)
+    }
+}
+
+impl Drop for ReadOut {
+    fn drop(&mut self) {
+        let (Some(mut body), true, Ok(runtime)) = (self.body.take(), self.is_sent, Handle::try_current()) else {
+            return;
+        };
+        runtime.spawn(timeout(STALL, async move {
+            let mut read = 0;
+            while let Some(Ok(piece)) = body.next().await
+                && read < UNWANTED_BYTES
+            {
+                read += piece.len() as u64;
+            }
+        }));
+    }
 }
 
 /// The same bytes; an error when the sender is too slow.

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::io::{Read, Write};
+
 use repos::access::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -141,6 +143,36 @@ async fn wrong_parts_change_nothing_and_say_where_to_go_on() {
         )
         .await;
     assert_eq!(status, 404);
+}
+
+/// What a client gets that looks at the answer only when it has sent all of its body.
+fn answer_after_all(server: &Running, head: &str, token: &str, body: &[u8]) -> String {
+    let mut stream = std::net::TcpStream::connect(server.url.strip_prefix("http://").unwrap()).unwrap();
+    let length = body.len();
+    write!(stream, "{head} HTTP/1.1\r\nhost: pv\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n")
+        .unwrap();
+    stream.write_all(body).unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    String::from_utf8(answer.to_vec()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_body_is_read_out_so_that_the_answer_arrives() {
+    let (server, admin) = with_images().await;
+    let upload = begin(&server, &admin, &json!([{ "path": "/a", "size_bytes": 2 * PART }])).await;
+    let part = format!("PUT /api/v1/uploads/{}/parts", upload["id"].as_str().unwrap());
+    let body = noise(PART);
+    let of_nobody = "pv_0000000000000000000000000000000000000000000000000000000000000000";
+    for (head, token, expected) in [
+        (format!("{part}/{PART}"), admin.as_str(), "409"),
+        ("PUT /api/v1/repos/none/branches/main/files/a".to_owned(), &admin, "404"),
+        ("PUT /api/v1/nowhere".to_owned(), &admin, "404"),
+        (format!("{part}/0"), of_nobody, "401"),
+    ] {
+        let answer = answer_after_all(&server, &head, token, &body);
+        assert_eq!(answer, format!("HTTP/1.1 {expected}"), "{head}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
