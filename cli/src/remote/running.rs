@@ -139,7 +139,7 @@ impl Running {
                         return self.refuse().await;
                     }
                 }
-                () = self.wants.news.notified() => drop(self.to.send(ToClient::Want.to_bytes()).await),
+                () = self.wants.news.notified(), if self.pending.is_empty() => drop(self.to.send(ToClient::Want.to_bytes()).await),
                 () = has_room(self.input.as_ref()), if !self.pending.is_empty() => self.give(),
                 () = orders.work() => {}
                 ended = &mut self.ended, if last.is_none() => {
@@ -188,8 +188,10 @@ impl Running {
     /// Handles what is for the command itself.
     fn hear(&mut self, message: ToServer) -> Result<Heard, Malformed> {
         match message {
-            // The pipe is empty, since input is only wanted then, and has room for a piece.
+            // The pipe usually has room for a piece, since more is wanted when it is empty.
             ToServer::Input(bytes) if bytes.len() <= PIECE && self.is_wanted() => {
+                // First, since the command may read the bytes and want more before they are all written.
+                self.wants.is_open.store(false, Ordering::SeqCst);
                 self.pending = bytes;
                 self.give();
             }
@@ -217,9 +219,6 @@ impl Running {
             Some(Err(error)) if error.kind() == IoKind::WouldBlock => {}
             // The command does not read any more.
             _ => self.pending.clear(),
-        }
-        if self.pending.is_empty() {
-            self.wants.is_open.store(false, Ordering::SeqCst);
         }
     }
 }

@@ -254,13 +254,14 @@ impl Sessions {
                 let log = if is_read { Audit::of_reads(&store) } else { Audit::of(&store) };
                 note(&log, store.clock().now(), &caller, &argv, ended.as_ref().ok().copied().flatten());
             }
-            tell.send(match ended {
+            let last = match ended {
                 Ok(Some(exit_code)) => ToClient::Exit(exit_code),
                 Ok(None) => ToClient::Leaving,
                 Err(panic) => panicked(&*panic),
-            })
-            .ok();
-            drop(place);
+            };
+            // Who hears of the end may close the store.
+            drop((store, place));
+            tell.send(last).ok();
         })?;
         Ok(ended)
     }
