@@ -106,6 +106,8 @@ struct Shared {
     clients: Mutex<Clients>,
     /// Notified when a client is gone.
     left: Condvar,
+    /// Where store and socket were when it started.
+    presence: Mutex<Presence>,
     /// Why this process does not own the store any more.
     lost: watch::Sender<Option<String>>,
 }
@@ -152,12 +154,13 @@ pub(crate) fn serve_within(engine: &Arc<Engine>, run_for: RunFor, limits: Limits
         memory: Memory::of(limits.memory),
         clients: Mutex::default(),
         left: Condvar::new(),
+        presence: Mutex::new(presence),
         lost: watch::Sender::default(),
     });
     let (wake, waker) = std::io::pipe()?;
     let listening = std::thread::Builder::new().name("socket".to_owned()).spawn({
         let shared = shared.clone();
-        move || shared.listen(listener, presence, wake)
+        move || shared.listen(listener, wake)
     })?;
     Ok(Serving { shared, waker, listening: Some(listening) })
 }
@@ -185,9 +188,12 @@ impl Serving {
         }
     }
 
-    /// Why this process does not own the store any more, if so.
+    /// Why this process does not own the store any more, if so. Looks again: the store may be missed before the next look.
     pub(crate) fn is_lost(&self) -> Option<String> {
-        self.shared.lost.borrow().clone()
+        match self.shared.look() {
+            Found::Lost(why) => Some(why),
+            Found::All | Found::NoSocket => self.shared.lost.borrow().clone(),
+        }
     }
 
     /// Refuses new clients, and waits for running commands. A command that is blocked because its caller does not read or write is
@@ -221,9 +227,18 @@ impl Shared {
         self.clients.lock().expect("no panic under this lock")
     }
 
+    fn presence(&self) -> MutexGuard<'_, Presence> {
+        self.presence.lock().expect("no panic under this lock")
+    }
+
+    /// Whether the store and its socket are in place.
+    fn look(&self) -> Found {
+        self.presence().look(&self.folder)
+    }
+
     /// Accepts connections until closed; checks that the store and its socket stay in place.
     #[expect(clippy::needless_pass_by_value, reason = "the pipe is closed when the listener ends")]
-    fn listen(self: &Arc<Self>, mut listener: UnixListener, mut presence: Presence, wake: PipeReader) {
+    fn listen(self: &Arc<Self>, mut listener: UnixListener, wake: PipeReader) {
         let mut looked = Instant::now();
         while !self.clients().is_closed {
             let mut events = [&listener.as_fd(), &wake.as_fd()].map(|fd| PollFd::new(*fd, PollFlags::POLLIN));
@@ -234,20 +249,20 @@ impl Shared {
                 continue;
             }
             looked = Instant::now();
-            match presence.look(&self.folder) {
+            match self.look() {
                 Found::All => {}
                 Found::NoSocket => match bind(&short_path(&self.folder)) {
                     Ok(again) => {
                         tracing::warn!("the store's socket was removed; creating it again");
                         listener = again;
-                        presence.note_socket(&self.folder);
+                        self.presence().note_socket(&self.folder);
                     }
                     Err(error) => tracing::warn!("the store's socket was removed and cannot be created again: {error}"),
                 },
                 Found::Lost(why) => drop(self.lost.send_replace(Some(why))),
             }
         }
-        if matches!(presence.look(&self.folder), Found::All) {
+        if matches!(self.look(), Found::All) {
             std::fs::remove_file(short_path(&self.folder)).ok();
         }
     }
