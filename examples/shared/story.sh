@@ -99,7 +99,7 @@ sum_up() {
 
 BESIDE=()
 
-# beside COMMAND…: runs it until the script ends.
+# beside PROGRAM…: runs it until the script ends. Not a function of this script: what that started would be left running.
 beside() {
   "$@" &
   BESIDE+=("$!")

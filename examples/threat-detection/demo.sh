@@ -200,7 +200,7 @@ watch_and_tell() {
   await "the receiver" "$port"
   show pv notify create flags --on "record threat flagged=$value" --to "http://127.0.0.1:$(<"$port")/" --allow-private >"$DEMO_DIR/secret"
   show pv watch add "$folder" images --settle 1s --author camera -m "from the watched folder"
-  beside pv serve >"$DEMO_DIR/serve.log" 2>&1
+  beside "$PV" serve >"$DEMO_DIR/serve.log" 2>&1
   # The camera of that flag sends the same picture once more, a little later.
   device=${FRAME%%_*} time=${FRAME#*_} time=${time%.jpg}
   while frame=${device}_$((++time)).jpg && [[ -e $DATA/batch1/$frame || -e $DATA/batch2/$frame ]]; do :; done

@@ -49,6 +49,7 @@ fn the_threat_detection_example_keeps_its_promises() {
     for claim in ["exactly the frames of batch 2", "datums that detect ran: 0", "and has no gaps: complete"] {
         assert!(said.contains(claim), "{claim}\n{said}");
     }
+    assert!(!env.dir().join("demo/store/.pv/socket").exists(), "the demo left a server running");
     let summary = said.lines().skip_while(|line| !line.contains("Summary")).take(7);
     summary.for_each(|line| eprintln!("{line}"));
 
