@@ -45,7 +45,7 @@ const UNITS: [(&[&str], Unit); 7] = [
 
 impl AsOf {
     /// Parses the text between the braces; `None` if it is not a time.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         // Keeps the result within the supported years.
         const MOST: i64 = 9_000;
         let words = text.trim();

@@ -62,8 +62,10 @@ pub use metrics::{ListPairing, MetricChange, MetricsDiff};
 pub use options::{KeyUse, Options};
 pub use pairing::PairedBy;
 pub use shown::{Bounds, Picture, Shown, show};
-pub use table::{CellChange, ColumnChange, RowChange, TableDiff};
-pub use tensors::{Distance, MetadataChange, TensorChange, TensorDiff, TensorsDiff};
+pub use table::{CellChange, ColumnChange, RowChange, TableDiff, TablePage, rows};
+pub use tensors::{
+    Distance, MetadataChange, Statistics, TensorChange, TensorDiff, TensorFacts, TensorList, TensorsDiff, tensors,
+};
 pub use text::{Hunk, TextDiff};
 
 use content::Watched;

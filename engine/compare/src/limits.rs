@@ -23,6 +23,8 @@ pub struct Limits {
     pub row_bytes: u64,
     /// Bytes of changed rows in memory at a time.
     pub held_bytes: usize,
+    /// Unchanged cells reported of each listed row.
+    pub unchanged_cells: usize,
     /// Bytes in an image file.
     pub image_bytes: u64,
     /// Pixels in an image, or in one frame.
@@ -54,6 +56,7 @@ impl Default for Limits {
             columns: 10_000,
             row_bytes: 8 << 20,
             held_bytes: 64 << 20,
+            unchanged_cells: 0,
             image_bytes: 256 << 20,
             pixels: 40_000_000,
             frames: 1000,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Result, Store};
+use crate::base::kind::PackClass;
 
 /// Told how long each publication took.
 type Told = Box<dyn Fn(Duration) + Send + Sync>;
@@ -48,5 +49,11 @@ impl Store {
         let finished: u64 = self.packs().list()?.into_iter().map(|(_, bytes)| bytes).sum();
         let unfinished = self.packs().unfinished()?;
         unfinished.iter().try_fold(finished, |sum, pack| Ok(sum + pack.length()?))
+    }
+
+    /// Bytes of all finished packs of each class. Lists the packs, as [`Self::packed_bytes`] does.
+    pub fn packed_bytes_of(&self, class: PackClass) -> Result<u64> {
+        let packs = self.packs().list()?;
+        Ok(packs.into_iter().filter(|(name, _)| name.class == class).map(|(_, bytes)| bytes).sum())
     }
 }

@@ -249,8 +249,11 @@ impl Store {
         Self { zone, ..self.clone() }
     }
 
-    pub(crate) fn zone(&self) -> &TimeZone {
-        &self.zone
+    /// The time that words of a reference mean now; `None` outside the supported range of years.
+    pub fn instant(&self, time: &specs::AsOf) -> Option<crate::base::time::Timestamp> {
+        let now = jiff::Timestamp::from_microsecond(self.clock().now().as_micros()).unwrap_or_default();
+        let then = time.instant(now, &self.zone)?;
+        Some(crate::base::time::Timestamp::from_micros(then.as_microsecond()))
     }
 
     /// The clock of this store.

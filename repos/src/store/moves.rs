@@ -117,12 +117,10 @@ impl Store {
     pub(super) fn head_then(&self, repo: &RepoName, branch: Option<&BranchName>, time: &AsOf) -> Result<CommitId> {
         let branch = branch.cloned().map_or_else(|| self.default_branch(), Ok)?;
         let place = format!("{repo}@{branch}");
-        let now = jiff::Timestamp::from_microsecond(self.clock().now().as_micros()).unwrap_or_default();
-        let then = time.instant(now, self.zone()).ok_or_else(|| RepoError::Usage {
+        let then = self.instant(time).ok_or_else(|| RepoError::Usage {
             what: format!("`{place}@{time}` is outside the supported range of years"),
             hint: None,
         })?;
-        let then = Timestamp::from_micros(then.as_microsecond());
         let moves = self.branch_moves(repo, &branch)?;
         if moves.is_empty() {
             self.branch(repo, &branch)?;

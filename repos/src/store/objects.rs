@@ -343,6 +343,11 @@ impl Store {
         self.object(Kind::Log, digest)
     }
 
+    /// Whether a log is stored.
+    pub fn has_log(&self, digest: &Digest) -> Result<bool> {
+        self.contains(Kind::Log, digest)
+    }
+
     /// Writes a result, and makes it the newest of its recipe immediately. It and everything written earlier survive the death of this
     /// process.
     pub(super) fn write_result(&self, result: &ResultDocument, bytes: &[u8]) -> Result<Digest> {

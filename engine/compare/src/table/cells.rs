@@ -66,10 +66,13 @@ fn compare(
     let mut left = held.len();
     new.each(|number, row| {
         let Some(old_row) = held.get(&number) else { return Ok(true) };
-        let mut cells = Vec::new();
+        let (mut cells, mut unchanged) = (Vec::new(), Vec::new());
         for ((column, old_at, new_at), count) in both.iter().zip(counts.iter_mut()) {
             let (old, new) = (old_row.get(*old_at).unwrap_or_default(), row.get(*new_at).unwrap_or_default());
             if old == new || canonical_cell(old) == canonical_cell(new) {
+                if unchanged.len() < limits.unchanged_cells && told.contains_key(&number) {
+                    unchanged.push((column.clone(), shortened(&lossless(new), limits.shown_characters)));
+                }
                 continue;
             }
             *count += 1;
@@ -80,7 +83,8 @@ fn compare(
         }
         if let Some(old_number) = told.get(&number) {
             let places: Vec<usize> = key.iter().map(|at| both[*at].1).collect();
-            rows.push((*old_number, RowChange { key: key_of(old_row, *old_number, &places, limits), cells }));
+            let key = key_of(old_row, *old_number, &places, limits);
+            rows.push((*old_number, RowChange { key, cells, unchanged }));
         }
         left -= 1;
         Ok(left > 0)

@@ -7,10 +7,11 @@
 //! 2. `rows` pairs equal rows, then the others by key or similarity, with 32 bytes per row;
 //! 3. `cells` reads the changed rows again, in batches of bounded size.
 //!
-//! `flips::rows` does the same with one column instead of all.
+//! `flips::rows` does the same with one column instead of all. `page` reads some rows of one table, to show them.
 
 pub(crate) mod cells;
 mod key;
+mod page;
 mod read;
 mod rows;
 
@@ -24,6 +25,7 @@ use crate::options::{KeyUse, Options};
 use crate::pairing::PairedBy;
 
 use key::find as find_key;
+pub use page::{TablePage, rows};
 pub(crate) use read::Sheet;
 pub(crate) use rows::Paired;
 
@@ -81,6 +83,9 @@ pub struct RowChange {
     pub key: Vec<String>,
     /// The differing cells.
     pub cells: Vec<CellChange>,
+    /// The other cells of common columns, as on the new side: column and value; only as many as the limits ask for.
+    #[serde(skip)]
+    pub unchanged: Vec<(String, String)>,
 }
 
 /// A differing cell.

@@ -128,7 +128,7 @@ impl<'a, 'c> Sheet<'a, 'c> {
 
     fn reader(&mut self) -> Fit<Rows<'_, 'c>> {
         let (delimiter, row_bytes) = (self.delimiter, self.row_bytes);
-        let source = Rationed { side: self.side.rewind()?, left: Cell::new(0) };
+        let source = Rationed::new(self.side.rewind()?, 0);
         let reader = csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(source);
         Ok(Rows { reader, row: ByteRecord::new(), row_bytes })
     }
@@ -142,7 +142,7 @@ struct Rows<'a, 'c> {
 
 impl Rows<'_, '_> {
     fn next(&mut self) -> Fit<Option<&ByteRecord>> {
-        self.reader.get_ref().left.set(self.row_bytes);
+        self.reader.get_ref().renew(self.row_bytes);
         let has_row = self.reader.read_byte_record(&mut self.row).map_err(|error| unfit(&error))?;
         Ok(has_row.then_some(&self.row))
     }
@@ -164,9 +164,20 @@ fn unfit(error: &csv::Error) -> Unfit {
 }
 
 /// Limits the bytes of each row: an unclosed quote would make one row of the whole rest.
-struct Rationed<'a, 'c> {
+pub(super) struct Rationed<'a, 'c> {
     side: &'a mut Watched<'c>,
     left: Cell<u64>,
+}
+
+impl<'a, 'c> Rationed<'a, 'c> {
+    pub(super) fn new(side: &'a mut Watched<'c>, bytes: u64) -> Self {
+        Self { side, left: Cell::new(bytes) }
+    }
+
+    /// A new row begins.
+    pub(super) fn renew(&self, bytes: u64) {
+        self.left.set(bytes);
+    }
 }
 
 impl Read for Rationed<'_, '_> {

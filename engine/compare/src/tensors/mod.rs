@@ -3,6 +3,7 @@
 //! - `open`: which tensors a file has, and the bytes of each; `npy`: the header of numpy's format
 //! - `element`: decodes numbers from bytes
 //! - `distance`: the distance between two tensors, read chunk by chunk
+//! - `summary`: what one file holds, with statistics
 //!
 //! Pickled objects are never unpickled.
 
@@ -10,6 +11,7 @@ mod distance;
 mod element;
 mod npy;
 mod open;
+mod summary;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,7 @@ use crate::text::{shortened, shortened_pair};
 
 pub use distance::Distance;
 use open::{File, Tensor, Texts};
+pub use summary::{Statistics, TensorFacts, TensorList, tensors};
 
 /// How the tensors of two files differ.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, JsonSchema)]

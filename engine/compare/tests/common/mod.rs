@@ -15,6 +15,7 @@ pub(crate) fn compared(name: &str, old: &[u8], new: &[u8], options: &Options) ->
 #[allow(dead_code, reason = "each test binary has its own copy of this module")]
 pub(crate) fn tight() -> Limits {
     Limits {
+        unchanged_cells: 0,
         text_held: 4,
         text_lines: 5,
         shown_characters: 20,
