@@ -3,7 +3,6 @@
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
 //! ```text
-//! words      human-readable sizes and times
 //! invocation streams, folder, environment and user of the calling process, and whether it still waits
 //! flags      the flags that every command takes
 //! error      failures of commands
@@ -35,7 +34,6 @@ mod notify;
 mod output;
 mod remote;
 mod socket;
-mod words;
 
 fn main() -> std::process::ExitCode {
     let mut args = std::env::args_os().skip(1);

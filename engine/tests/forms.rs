@@ -204,7 +204,7 @@ fn of_commits(s: &Setting, earlier: specs::CommitId) {
     find(store, &sought(store, "a").unwrap(), "a").unwrap().iter().for_each(reads_back);
     reads_back(&trace(store, &at, Reach::everything()).unwrap());
     let image = store.resolve(&"images:/c".parse().unwrap()).unwrap();
-    let all = ForwardOptions { all_runs: true, depth: None, brought: false, all_files: true };
+    let all = ForwardOptions { all_runs: true, depth: None, brought: false, all_files: true, most: None };
     reads_back(&forward(store, &image, all).unwrap());
     has_its_form(&why(store, &earlier, &at.id).unwrap().unwrap());
     let sides = Sides::find(store, &source, None).unwrap();

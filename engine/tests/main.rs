@@ -14,6 +14,7 @@ mod following;
 mod forgeries;
 mod forms;
 mod garbage;
+mod graphs;
 mod inputs;
 mod kept;
 mod living;

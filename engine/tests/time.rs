@@ -9,6 +9,7 @@ use specs::{ErrorKind, RunId};
 
 use super::setting::{Setting, StandingClock};
 use engine::apply::{Data, delete_pipeline, start_pipeline, stop_pipeline};
+use engine::graph::Pipeline;
 use engine::time::{due, next_due, next_tick, tick};
 use engine::{EngineError, changes};
 
@@ -67,10 +68,9 @@ async fn a_clock_ticks_once_at_each_of_its_times() {
     s.run().await;
     assert_eq!(s.seen("report"), ["tick/2026-11-20T12:10:00Z"], "the tick before is known");
     assert_eq!(ticks(&s, "report_tick"), ["/2026-11-20T12:05:00Z", "/2026-11-20T12:10:00Z"]);
-    assert_eq!(
-        next_tick(&s.store, &"report".parse().unwrap(), s.store.clock().now()).unwrap(),
-        "2026-11-20T12:15:00Z".parse().ok()
-    );
+    let row = s.store.pipeline(&"report".parse().unwrap()).unwrap();
+    let next = next_tick(&row, &Pipeline::load(&s.store, &row).unwrap(), s.store.clock().now());
+    assert_eq!(next, "2026-11-20T12:15:00Z".parse().ok());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,7 +113,7 @@ const TABLE: &[Row] = &[
     Row::By("try", &["tryPipelines"]),
     Row::None("serve", "it is the server"),
     Row::By("wait", &["waitForJobs"]),
-    Row::By("logs", &["readLogs", "listenToEvents"]),
+    Row::By("logs", &["readLogs", "readLog", "listenToEvents"]),
     Row::By("login", &["createLoginLink"]),
     Row::None("logout", OF_THE_CALLER),
     Row::By("whoami", &["whoami"]),

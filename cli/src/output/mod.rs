@@ -46,7 +46,7 @@ pub(crate) use sink::Sink;
 pub(crate) use specs::words::{count, plural};
 pub(crate) use table::{Columns, fitted};
 
-pub(crate) use crate::words::{duration, size};
+pub(crate) use specs::words::{duration, size};
 
 /// Whether to colour the output of a stream; `is_looked_at` if it is a terminal.
 fn wants_color(flags: &Flags, env: &Environment, is_looked_at: bool) -> bool {

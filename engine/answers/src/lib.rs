@@ -7,6 +7,7 @@
 //! sight    what of an answer is not visible to the one who asks
 //! named    resolves words: all kinds of ids, versions of pipelines, jobs; and the files that they stand for
 //! file     files and directories: listed, read, copied
+//! moment   a point in the past: after a run, or at a time
 //! commit   commits, their history, signatures and certificates
 //! run      runs and their causes
 //! change   what a change of files did
@@ -16,9 +17,11 @@
 //! datum    the datums of a job
 //! job      jobs: in short, in full
 //! pipeline pipelines: their state, their parts, their versions
+//! graph    the graph of repositories and pipelines, now or at an earlier moment
 //! logs     output of user code
 //! watch    watched folders, and how they are doing
 //! status   an overview of the store, and what needs the user
+//! storage  what takes how much of the disk
 //! setting  settings, and the names of secrets
 //! key      the keys that sign commits
 //! event    changes of the store, in order
@@ -52,11 +55,13 @@ pub mod event;
 pub mod explain;
 pub mod file;
 pub mod find;
+pub mod graph;
 pub mod image;
 pub mod job;
 pub mod key;
 pub mod logs;
 pub mod metrics;
+pub mod moment;
 pub mod named;
 pub mod object;
 pub mod pipeline;
@@ -68,6 +73,7 @@ pub mod setting;
 pub mod sight;
 pub mod sorted;
 pub mod status;
+pub mod storage;
 pub mod tag;
 pub mod token;
 pub mod trace;

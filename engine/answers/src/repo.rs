@@ -40,7 +40,15 @@ pub fn repos<'s>(
     store: &'s Store,
     is_wanted: impl Fn(RepoKind) -> bool + 's,
 ) -> Result<impl Iterator<Item = Result<RepoView>> + 's> {
-    let all = store.repos()?.into_iter().filter(move |(_, row)| is_wanted(row.kind));
+    repos_where(store, move |_, kind| is_wanted(kind))
+}
+
+/// All repositories whose name and kind are wanted, by name. Of others nothing is read.
+pub fn repos_where<'s>(
+    store: &'s Store,
+    is_wanted: impl Fn(&RepoName, RepoKind) -> bool + 's,
+) -> Result<impl Iterator<Item = Result<RepoView>> + 's> {
+    let all = store.repos()?.into_iter().filter(move |(name, row)| is_wanted(name, row.kind));
     Ok(all.map(|(name, row)| view(store, name, &row)))
 }
 

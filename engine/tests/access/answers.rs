@@ -204,6 +204,22 @@ impl Asked<'_> {
         self.list("repo::repos", &[], answers::repo::repos(store, |_| true));
         self.note("pipeline::pipelines", &[], answers::pipeline::pipelines(store, None));
         self.list("run::runs", &[], answers::run::runs(store, None, None, 1000));
+        let since = repos::Timestamp::from_micros(0);
+        self.note("run::run_marks", &[], answers::run::run_marks(store, None, since, 1000, |_| None));
+        self.note("graph::graph", &[], answers::graph::graph(store, None, None));
+        for run in store.runs_by_prefix("", 1000).unwrap_or_default() {
+            let word = format!("@{run}");
+            if let Some(moment) = self.note("moment::find", &[&word], answers::moment::Moment::find(store, &word)) {
+                self.note("graph::graph", &[], answers::graph::graph(store, None, Some(&moment)));
+            }
+        }
+        self.note("moment::find", &[], answers::moment::Moment::find(store, "now"));
+        self.list("repo::repos_where", &[], answers::repo::repos_where(store, |_, _| true));
+        self.list("pipeline::pipelines_after", &[], answers::pipeline::pipelines_after(store, None, None, ""));
+        for repo in ["mine-in", "mine-mixed"] {
+            let filter = answers::run::RunFilter { repo: Some(repo.parse().unwrap()), pipeline: None };
+            self.list("run::runs_where", &[repo], answers::run::runs_where(store, None, None, filter));
+        }
         self.list("run::runs_before", &[], answers::run::runs_before(store, None, None));
         self.list("job::jobs_after", &[], answers::job::jobs_after(store, None, None));
         self.note("tag::newest_tags", &[], answers::tag::newest_tags(store, None));
@@ -225,6 +241,7 @@ impl Asked<'_> {
         }
         self.note("setting::secrets", &[], answers::setting::secrets(store));
         self.note("setting::users_of_secret", &[], answers::setting::users_of_secret(store, &"mail".parse().unwrap()));
+        self.note("storage::storage", &[], answers::storage::storage(store));
         self.note("token::tokens", &[], answers::token::tokens(store, true));
         self.note("watch::watches", &[], answers::watch::watches(store));
         self.note(
@@ -374,6 +391,8 @@ impl Asked<'_> {
         self.note("commit::commit_view", &words, view);
         self.note("commit::commit_details", &words, answers::commit::commit_details(store, at.id, commit.clone()));
         self.note("commit::commit_changes", &words, answers::commit::commit_changes(store, &commit));
+        self.note("commit::first_changes", &words, answers::commit::first_changes(store, &commit, 9));
+        self.about_shown_file(at, word);
         self.note("commit::place_of", &words, answers::commit::place_of(store, &at.id));
         self.note("commit::signatures", &words, answers::commit::signatures(store, &at.id));
         self.note("commit::certificates", &words, answers::commit::certificates(store, &at.id));
@@ -414,6 +433,20 @@ impl Asked<'_> {
         }
     }
 
+    /// A file as the page shows it.
+    fn about_shown_file(&mut self, at: &Resolved, word: &str) {
+        let (store, words) = (self.world.seen.clone(), [word]);
+        let store = &store;
+        let Ok(entry) = answers::file::file_in(store, at) else { return };
+        let file = answers::file::FileView::new(at.path.clone(), entry);
+        self.note("file::bytes", &words, answers::file::shown::bytes(store, &file, 0, 99));
+        self.note("file::rows", &words, answers::file::shown::rows(store, &file, (None, 9)).map(|_| ()));
+        self.note("file::tensors", &words, answers::file::shown::tensors(store, &file, (0, 9)).map(|_| ()));
+        self.note("file::picture", &words, answers::file::shown::picture(store, &file, 64).map(|_| ()));
+        let tree = repos::tree::Tree::at(at.commit.tree);
+        self.note("file::beside", &words, answers::file::beside(store, tree, &at.path));
+    }
+
     fn about_two(&mut self, old: CommitId, new: CommitId) {
         let store = self.world.seen.clone();
         let store = &store;
@@ -431,6 +464,11 @@ impl Asked<'_> {
         let decision = answers::diff::Decision { field: "loss".to_owned(), value: "1".to_owned(), key: Vec::new() };
         let flips = answers::diff::flips(store, None, sides.entries(store).unwrap(), &decision);
         self.note("diff::flips", &[], flips);
+        self.note("diff::why_up_to", &[], answers::diff::why_up_to(store, &old, &new, 9));
+        let (trees, root) = ((sides.older, sides.newer), FilePath::root());
+        self.note("diff::folders", &[], answers::diff::folders(store, trees, &root, 9));
+        let page = answers::diff::page(store, trees, &root, None, 9, |_| true);
+        self.note("diff::page", &[], page.map(|page| page.entries));
     }
 
     fn about_named(&mut self, named: &Named, word: &str) {
@@ -500,8 +538,25 @@ impl Asked<'_> {
                 self.note("datum::last_words", &words, answers::datum::last_words(store, &result, 9));
             }
         }
+        if let Some(order) =
+            self.note("datum::datums_in_order", &words, answers::datum::datums_in_order(store, None, job))
+        {
+            for ranked in order.of(None) {
+                self.note("datum::view", &words, ranked.view(store, job));
+            }
+        }
+        for failed in [false, true] {
+            let text = answers::logs::LogText::of_job(store, None, job, failed);
+            self.note("logs::of_job", &words, text.and_then(|text| text.window(1, 99)).map(|_| ()));
+        }
         for path in ["/hush-path-1", "/a.json"] {
             let path: FilePath = path.parse().unwrap();
+            let read = answers::datum::datums_of_input(store, None, job, &path, 9);
+            self.note(
+                "datum::datums_of_input",
+                &words,
+                read.map_err(|_| engine::EngineError::from(repos::RepoError::AnswerLost)),
+            );
             let found = answers::datum::find_datums_of_input(store, None, job, &path);
             // The path was asked for.
             if let Err(error) = found {
@@ -520,6 +575,8 @@ impl Asked<'_> {
         };
         self.note("datum::datum_details", &words, answers::datum::datum_details(store, &found));
         self.note("datum::datum_with_files", &words, answers::datum::datum_with_files(store, &found, 9));
+        let text = answers::logs::LogText::of_datum(store, &found).window(1, 99);
+        self.note("logs::of_datum", &words, text.map(|_| ()));
         self.note("explain::compare_datums", &words, answers::explain::compare_datums(store, &found, &found));
         self.note("explain::explain_datum", &words, answers::explain::explain_datum(store, None, found));
     }
@@ -537,6 +594,13 @@ impl Asked<'_> {
             let (branch, asked) = (branch.parse().unwrap(), [repo.as_str(), branch]);
             self.note("branch::branch_view", &asked, answers::branch::branch_view(store, repo, &branch));
             self.list("branch::branch_moves", &asked, answers::branch::branch_moves(store, repo, &branch, None));
+        }
+        for moment in ["now", "1 minute ago"] {
+            if let Some(moment) = self.note("moment::find", &[moment], answers::moment::Moment::find(store, moment)) {
+                self.note("branch::branches_as_of", &words, answers::branch::branches_as_of(store, repo, &moment));
+                let main = specs::BranchName::main();
+                self.note("moment::head", &words, moment.head(store, repo, &main));
+            }
         }
         let tag = "hush-tag".parse().unwrap();
         self.note("tag::find_tag", &[repo.as_str(), "hush-tag"], answers::tag::find_tag(store, repo, &tag));
@@ -566,6 +630,8 @@ impl Asked<'_> {
         self.note("job::newest_of_version", &words, answers::job::newest_of_version(store, name));
         self.note("pipeline::pipeline_versions", &words, answers::pipeline::pipeline_versions(store, name));
         self.note("pipeline::version_details", &words, answers::pipeline::version_details(store, name, 1));
+        let now = store.clock().now();
+        self.note("pipeline::version_at", &words, answers::pipeline::version_at(store, name, now));
         if let Some(row) = store.find_pipeline(name).unwrap() {
             self.note("explain::explain_pipeline", &words, answers::explain::explain_pipeline(store, &row, None));
         }
@@ -580,6 +646,8 @@ impl Asked<'_> {
                 self.note("explain::compare_jobs", &[], answers::explain::compare_jobs(store, old, new));
                 let pair = answers::diff::diff_of_runs(store, [old.run, new.run]);
                 self.list("diff::diff_of_runs", &[], pair);
+                let commits = answers::diff::commits_of_runs(store, [old.run, new.run]);
+                self.note("diff::commits_of_runs", &[], commits);
             }
         }
     }

@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Functions that are not asked, each with a reason.
-const NOT_ASKED: [(&str, &str); 14] = [
+const NOT_ASKED: [(&str, &str); 17] = [
     ("job::pace", "needs a job that an engine runs now: its datums are those of `datum::running_datums`"),
     (
         "datum::running_datums",
         "needs an engine at work: the same inputs as `datum::datums_at_work`, by the same function",
     ),
     ("datum::datums_at_work", "needs an engine at work: its inputs come from the same function as `datum::paths_of`"),
+    ("logs::of_printing", "needs an engine at work: its text is what `logs::at_work_log` titles"),
+    ("datum::datums_in_order_within", "needs an engine: `datum::datums_in_order`, on a thread"),
     ("logs::at_work_log", "needs an engine at work: its title is `logs::title_of`"),
     ("file::download_elsewhere", "finds its files as `file::download` does, by the same function"),
     ("trial::trial_view", "a trial reads nothing that is hidden: `changes::what_is_tried_is_visible`"),
@@ -21,6 +23,7 @@ const NOT_ASKED: [(&str, &str); 14] = [
     ("image::save_images", "finds its images as `image::images_named` does"),
     ("image::load_images", "finds its images as `image::images_named` does"),
     ("watch::watch_view", "describes a watch that `watch::standing` found, which knows the limit of its handle"),
+    ("job::job_view_among", "`job::job_view`, which asks it"),
     ("preview::proposed", "of specs that were checked by an apply: the same filter as `preview::pending`"),
 ];
 

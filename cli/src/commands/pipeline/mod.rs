@@ -2,7 +2,6 @@
 //!
 //! - `sources` reads spec files
 //! - `jsonnet` renders templates of specs
-//! - `yaml` writes a spec
 
 use crate::context::Context;
 use crate::error::Result;
@@ -21,10 +20,8 @@ pub(super) mod sources;
 mod start;
 mod stop;
 mod tick;
-mod yaml;
 
 pub(super) use show::code_in_words;
-pub(super) use yaml::of_value;
 
 #[derive(clap::Subcommand, Debug)]
 pub(crate) enum Command {

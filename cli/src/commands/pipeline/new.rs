@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
+use answers::pipeline::spec_text;
 use specs::{
     BranchName, Glob, GlobError, Input, PfsInput, PipelineName, PipelineSpec, Reference, ReferenceError, RepoName,
     Transform, parse_specs,
 };
 
 use super::sources::warn;
-use super::yaml;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 
@@ -77,7 +77,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let input = if inputs.len() == 1 { inputs.remove(0) } else { Input::Cross(inputs) };
     let transform = Transform { image: args.image.clone(), cmd: args.cmd.clone(), ..Transform::default() };
     let spec = PipelineSpec::new(args.name.clone(), transform, input);
-    let text = yaml::text(&spec);
+    let text = spec_text(&spec);
     let set = parse_specs(&[("spec".to_owned(), text.clone())]);
     if let Some(error) = set.diagnostics.iter().find(|diagnostic| diagnostic.is_error()) {
         let error_without_place = CliError::new(specs::ErrorKind::Usage, error.message.clone());

@@ -2,11 +2,10 @@
 
 use answers::job::short_job;
 use answers::named::find_version;
-use answers::pipeline::{CodeStamp, PipelineDetails, pipeline_details};
+use answers::pipeline::{CodeStamp, PipelineDetails, pipeline_details, spec_value_text};
 use repos::Timestamp;
 use specs::{PipelineName, Reference, ReferenceError};
 
-use super::yaml;
 use crate::commands::jobs::live;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -37,7 +36,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let lines = lines(cx, &details)?.into_iter().map(|(word, text)| vec![word.to_owned(), text]);
     cx.table(&[], lines.collect())?;
     cx.out().line("\nspec")?;
-    yaml::of_value(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
+    spec_value_text(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
 }
 
 fn lines(cx: &Context, details: &PipelineDetails) -> Result<Vec<(&'static str, String)>> {

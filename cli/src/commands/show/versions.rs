@@ -1,11 +1,11 @@
 //! A version of a pipeline: its parts, and its spec as applied.
 
 use answers::named::VersionOf;
-use answers::pipeline::version_details;
+use answers::pipeline::{spec_value_text, version_details};
 use answers::run::CauseKind;
 
 use super::print;
-use crate::commands::pipeline::{code_in_words, of_value};
+use crate::commands::pipeline::code_in_words;
 use crate::commands::views::name_of;
 use crate::context::Context;
 use crate::error::{CliError, Result};
@@ -39,5 +39,5 @@ pub(in crate::commands) fn show(cx: &Context, of: &VersionOf) -> Result<()> {
     lines.retain(|(_, text)| !text.is_empty());
     print(cx, lines)?;
     cx.out().line("\nspec")?;
-    of_value(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
+    spec_value_text(&details.spec).lines().try_for_each(|line| cx.out().line(format!("  {line}")))
 }

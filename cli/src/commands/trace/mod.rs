@@ -83,6 +83,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
             depth: args.depth,
             brought: args.file.path.is_none(),
             all_files: args.files,
+            most: None,
         };
         let found = trace::forward(store, &at, options)?;
         let is_json = format == Format::Json;

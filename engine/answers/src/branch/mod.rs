@@ -1,7 +1,9 @@
 //! Branches, and how they moved.
 //!
 //! - `moves` the moves of a branch: when, by whom, and why
+//! - `as_of` branches at a moment of the past
 
+mod as_of;
 mod moves;
 
 use std::cmp::Reverse;
@@ -12,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{BranchName, CommitId, RepoName};
 
+pub use as_of::branches_as_of;
 pub use moves::{BranchMoveView, MoveKind, branch_moves};
 
 /// A branch.

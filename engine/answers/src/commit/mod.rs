@@ -10,7 +10,7 @@ mod vouched;
 
 pub use log::{ChangedView, Log, PathChange, log};
 pub use repos::documents::{Certificate, CertifiedStage, Repetition};
-pub use view::{CommitChanges, CommitView, commit_changes, commit_view, place_of};
+pub use view::{CommitChanges, CommitView, commit_changes, commit_view, first_changes, place_of};
 pub use vouched::{
     CertificateView, CommitDetails, SignatureState, SignatureView, certificates, commit_details, signatures,
 };

@@ -81,8 +81,19 @@ pub struct CommitChanges {
 
 /// Counts what a commit changed relative to its parent.
 pub fn commit_changes(store: &Store, commit: &Commit) -> Result<CommitChanges> {
+    Ok(first_changes(store, commit, usize::MAX)?.0)
+}
+
+/// Counts the first changes relative to the parent, up to `most`; and whether these are all. A first commit added all of its files, which
+/// costs nothing to say.
+pub fn first_changes(store: &Store, commit: &Commit, most: usize) -> Result<(CommitChanges, bool)> {
     let mut counts = CommitChanges::default();
-    for change in files::changes_of(store, commit, None)? {
+    if commit.parents.is_empty() {
+        counts.added = Tree::at(commit.tree).totals(store)?.entries;
+        return Ok((counts, true));
+    }
+    let mut changes = files::changes_of(store, commit, None)?;
+    for change in changes.by_ref().take(most) {
         let change = change?;
         match (change.old, change.new) {
             (None, _) => counts.added += 1,
@@ -90,7 +101,7 @@ pub fn commit_changes(store: &Store, commit: &Commit) -> Result<CommitChanges> {
             _ => counts.modified += 1,
         }
     }
-    Ok(counts)
+    Ok((counts, changes.next().is_none()))
 }
 
 /// A commit with its repository and a unique short form of its id: `images@77ab01c2`.

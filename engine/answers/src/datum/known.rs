@@ -60,6 +60,27 @@ impl Known {
         Ok(reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()))
     }
 
+    /// The keys of all recovered datums, and why each was recovered.
+    pub(crate) fn all_recovered(&self, store: &Store) -> Result<BTreeMap<DatumKey, String>, RepoError> {
+        let Self::Map(map, edits) = self else { return Ok(BTreeMap::new()) };
+        let mut recovered = BTreeMap::new();
+        let mut add = |key: &[u8], reason: &[u8]| {
+            recovered.insert(DatumKey::from_map(key), String::from_utf8_lossy(reason).into_owned());
+        };
+        for entry in map.range(store, KeyRange::prefix([prefix::RECOVERED]))? {
+            let (key, reason) = entry?;
+            if !edits.contains_key(&key) {
+                add(&key, &reason);
+            }
+        }
+        for (key, reason) in edits.range(vec![prefix::RECOVERED]..vec![prefix::RECOVERED + 1]) {
+            if let Some(reason) = &reason {
+                add(key, reason);
+            }
+        }
+        Ok(recovered)
+    }
+
     /// All datums, in the order of their keys as far as these are known.
     pub(crate) fn entries<'s>(&self, store: &'s Store) -> Result<Entries<'s>, RepoError> {
         match self {

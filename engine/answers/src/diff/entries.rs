@@ -2,8 +2,10 @@
 //!
 //! Renames are searched among the first 50,000 differences.
 
+use std::ops::ControlFlow;
+
 use repos::files::{self, Changes, FileChange};
-use repos::tree::Tree;
+use repos::tree::{Tree, directory_range, path_of};
 use repos::{RepoError, Store};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use super::Named;
 /// Number of differences searched for renames. If there are more, the first are reported immediately and the rest as they are read, so that
 /// nobody waits and nothing is held in memory.
 const RENAMES_AMONG: usize = 50_000;
+/// The same for a page of a listing: it must cost what it shows, so of more differences none are paired.
+const PAGED_AMONG: usize = 10_000;
 
 /// The kinds of differences.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -109,6 +113,82 @@ impl Counts {
     }
 }
 
+/// One page of the differences, sorted by path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paged {
+    /// The entries of this page.
+    pub entries: Vec<Entry>,
+    /// The path after which the next page begins; absent after the last entry.
+    pub next: Option<FilePath>,
+    /// All differences, if there are at most 10,000. Of more, renamed files are entries that were removed and added.
+    pub all: Option<Vec<Entry>>,
+}
+
+/// A page of what differs in `newer`, at and below `path`: up to `most` entries that `fits` accepts, after the path `after`. Of very many
+/// differences, only so many as are likely to fill it are looked at; then it has fewer entries, and goes on.
+pub fn page(
+    store: &Store,
+    (older, newer): (Tree, Tree),
+    path: &FilePath,
+    after: Option<&FilePath>,
+    most: usize,
+    fits: impl Fn(&Entry) -> bool,
+) -> Result<Paged, RepoError> {
+    let mut changes = files::diff(store, older, newer, Some(path))?;
+    let first: Vec<FileChange> = changes.by_ref().take(PAGED_AMONG + 1).collect::<Result<_, _>>()?;
+    let mut page = Paged { entries: Vec::new(), next: None, all: None };
+    if first.len() <= PAGED_AMONG {
+        let all = paired(first);
+        let rest = all.iter().filter(|entry| after.is_none_or(|after| entry.path > *after));
+        for entry in rest.filter(|entry| fits(entry)) {
+            if page.add(entry.clone(), most).is_break() {
+                break;
+            }
+        }
+        page.all = Some(all);
+        return Ok(page);
+    }
+    let mut last = None;
+    let looked_at: Box<dyn Iterator<Item = Result<FileChange, RepoError>>> = match after {
+        None => Box::new(first.into_iter().map(Ok)),
+        Some(after) => {
+            let mut range = directory_range(path);
+            // The first key after it.
+            range.from = range.from.max([after.as_str().as_bytes(), &[0]].concat());
+            let below = older.diff_range(store, newer, range)?.map(|change| {
+                let change = change?;
+                Ok(FileChange { path: path_of(&change.key)?, old: change.old, new: change.new })
+            });
+            Box::new(below.take(PAGED_AMONG + 1))
+        }
+    };
+    let mut count = 0;
+    for change in looked_at {
+        let entry = Entry::from(change?);
+        count += 1;
+        last = Some(entry.path.clone());
+        if fits(&entry) && page.add(entry, most).is_break() {
+            return Ok(page);
+        }
+    }
+    if count > PAGED_AMONG {
+        page.next = last;
+    }
+    Ok(page)
+}
+
+impl Paged {
+    /// Adds an entry, unless the page is full: then it goes on after its last one.
+    fn add(&mut self, entry: Entry, most: usize) -> ControlFlow<()> {
+        if self.entries.len() < most {
+            self.entries.push(entry);
+            return ControlFlow::Continue(());
+        }
+        self.next = self.entries.last().map(|last| last.path.clone());
+        ControlFlow::Break(())
+    }
+}
+
 /// The differences, sorted by path.
 #[derive(Debug)]
 pub struct Entries<'s> {
@@ -133,7 +213,12 @@ pub fn entries<'s>(store: &'s Store, older: Tree, newer: Tree, path: &FilePath) 
     let mut changes = files::diff(store, older, newer, Some(path))?;
     let first: Vec<FileChange> = changes.by_ref().take(RENAMES_AMONG).collect::<Result<_, _>>()?;
     let is_all = first.len() < RENAMES_AMONG;
-    let (renamed, others) = files::pair_renames(first);
+    Ok(Entries { ready: paired(first).into_iter(), rest: (!is_all).then_some(changes) })
+}
+
+/// All these differences, of which those of a renamed file are one.
+fn paired(changes: Vec<FileChange>) -> Vec<Entry> {
+    let (renamed, others) = files::pair_renames(changes);
     let mut entries: Vec<Entry> = others.into_iter().map(Entry::from).collect();
     entries.extend(renamed.into_iter().map(|renamed| Entry {
         path: renamed.to.clone(),
@@ -142,7 +227,7 @@ pub fn entries<'s>(store: &'s Store, older: Tree, newer: Tree, path: &FilePath) 
         new: Some(Named { path: renamed.to, file: renamed.file }),
     }));
     entries.sort_by(|one, other| one.path.cmp(&other.path));
-    Ok(Entries { ready: entries.into_iter(), rest: (!is_all).then_some(changes) })
+    entries
 }
 
 impl Iterator for Entries<'_> {

@@ -60,11 +60,27 @@ pub fn two_runs(store: &Store, first: &RunRef, second: &RunRef) -> Result<[RunId
     Ok([store.run_by_prefix(&first.0)?, store.run_by_prefix(&second.0)?])
 }
 
+/// A repository, and its commits in an older and a newer run.
+pub type RunCommits = (RepoName, Option<CommitId>, Option<CommitId>);
+
 /// The repositories in which two runs made or used different commits, compared lazily.
 pub fn diff_of_runs(store: &Store, [older, newer]: [RunId; 2]) -> Result<impl Iterator<Item = Result<RepoDiff>>> {
     let (older, newer) = (store.run(&older)?, store.run(&newer)?);
     let repos = store.repos()?.into_iter();
     Ok(repos.filter_map(move |(repo, _)| compare(store, repo, &older, &newer).transpose()))
+}
+
+/// The repositories in which two runs made or used different commits, with these; files are not compared.
+pub fn commits_of_runs(store: &Store, [older, newer]: [RunId; 2]) -> Result<Vec<RunCommits>> {
+    let (older, newer) = (store.run(&older)?, store.run(&newer)?);
+    let mut found = Vec::new();
+    for (repo, _) in store.repos()? {
+        let (old, new) = (commit_of(store, &repo, &older)?, commit_of(store, &repo, &newer)?);
+        if old != new {
+            found.push((repo, old, new));
+        }
+    }
+    Ok(found)
 }
 
 fn compare(store: &Store, repo: RepoName, older: &RunRow, newer: &RunRow) -> Result<Option<RepoDiff>> {

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use repos::Store;
 use repos::documents::{Commit, CommitKind, PipelineStamp, ResultDocument, SpecDocument};
 use repos::tree::{KeyRange, Tree};
+use repos::{RepoError, Store, files};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -75,6 +75,9 @@ pub struct SourceCause {
     /// The first of them.
     #[serde(skip)]
     pub first: Vec<Entry>,
+    /// Whether more files differ than were counted.
+    #[serde(skip)]
+    pub is_more: bool,
 }
 
 /// A pipeline that differs.
@@ -104,6 +107,9 @@ pub struct Ran {
     pub total: u64,
     /// The jobs that executed the first 1,000 of these datums, with the number for each; most first.
     pub jobs: Vec<(String, u64)>,
+    /// Whether more differ than were counted.
+    #[serde(skip)]
+    pub is_more: bool,
 }
 
 /// The provenance of an output commit, including itself: one commit for each branch.
@@ -111,6 +117,11 @@ type Ancestry = BTreeMap<RepoName, BTreeMap<BranchName, (CommitId, Commit)>>;
 
 /// Why two output commits of one repository differ, if they do; `None` if they are not output commits of the same repository.
 pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>> {
+    why_up_to(store, old, new, usize::MAX)
+}
+
+/// Like [`why`], but of each cause and stage at most this many files and datums are counted.
+pub fn why_up_to(store: &Store, old: &CommitId, new: &CommitId, most: usize) -> Result<Option<Why>> {
     let (old_commit, new_commit) = (store.commit(old)?, store.commit(new)?);
     let are_outputs = old_commit.pipeline.is_some() && new_commit.pipeline.is_some();
     if !are_outputs || old_commit.repo != new_commit.repo {
@@ -135,7 +146,7 @@ pub fn why(store: &Store, old: &CommitId, new: &CommitId) -> Result<Option<Why>>
             continue;
         }
         for (old, new) in pairs(old.get(&repo), new.get(&repo)) {
-            why.add(store, &repo, old, new, &mut same)?;
+            why.add(store, &repo, (old, new), &mut same, most)?;
         }
     }
     why.same_fields = same.into_iter().map(ToOwned::to_owned).collect();
@@ -184,13 +195,13 @@ impl Why {
         &mut self,
         store: &Store,
         repo: &RepoName,
-        old: Of<'_>,
-        new: Of<'_>,
+        (old, new): (Of<'_>, Of<'_>),
         same: &mut BTreeSet<&str>,
+        most: usize,
     ) -> Result<()> {
         let Some((_, commit)) = new.or(old) else { return Ok(()) };
         if commit.kind == CommitKind::Output {
-            return self.add_stage(store, old, new, same);
+            return self.add_stage(store, (old, new), same, most);
         }
         let tree = |side: Of<'_>| side.map_or(Tree::empty(), |(_, commit)| Tree::at(commit.tree));
         if tree(old) == tree(new) {
@@ -199,7 +210,8 @@ impl Why {
         }
         let mut files = Counts::default();
         let mut first = Vec::new();
-        for entry in entries(store, tree(old), tree(new), &FilePath::root())? {
+        let mut differing = self::differing(store, tree(old), tree(new), most)?;
+        for entry in differing.by_ref().take(most) {
             let entry = entry?;
             files.add(&entry);
             if first.len() < FILES {
@@ -215,11 +227,18 @@ impl Why {
             message: commit.message.clone(),
             files,
             first,
+            is_more: differing.next().is_some(),
         });
         Ok(())
     }
 
-    fn add_stage(&mut self, store: &Store, old: Of<'_>, new: Of<'_>, same: &mut BTreeSet<&str>) -> Result<()> {
+    fn add_stage(
+        &mut self,
+        store: &Store,
+        (old, new): (Of<'_>, Of<'_>),
+        same: &mut BTreeSet<&str>,
+        most: usize,
+    ) -> Result<()> {
         let stamp = |side: Of<'_>| side.and_then(|(_, commit)| commit.pipeline.clone());
         let (old_stamp, new_stamp) = (stamp(old), stamp(new));
         let Some(name) = new_stamp.as_ref().or(old_stamp.as_ref()).map(|stamp| stamp.name.clone()) else {
@@ -255,10 +274,23 @@ impl Why {
         if old.is_none_or(|(id, _)| id != new_id) {
             let datums = |commit: &Commit| commit.datums.map_or(DatumMap::empty(), DatumMap::at);
             let before = old.map_or(DatumMap::empty(), |(_, commit)| datums(commit));
-            self.ran.push(ran(store, name, before, datums(new_commit))?);
+            self.ran.push(ran(store, name, (before, datums(new_commit)), most)?);
         }
         Ok(())
     }
+}
+
+/// What differs between two trees: if only a part of it is counted, without looking for renames.
+fn differing<'s>(
+    store: &'s Store,
+    old: Tree,
+    new: Tree,
+    most: usize,
+) -> Result<Box<dyn Iterator<Item = Result<Entry, RepoError>> + 's>> {
+    if most == usize::MAX {
+        return Ok(Box::new(entries(store, old, new, &FilePath::root())?));
+    }
+    Ok(Box::new(files::diff(store, old, new, None)?.map(|change| change.map(Entry::from))))
 }
 
 /// The differences between two versions: fields of the transform, the code as a whole, then other fields of the spec.
@@ -295,12 +327,16 @@ fn code_words(stamp: &PipelineStamp) -> Option<String> {
     Some(git.map_or_else(|| tree.clone(), |check| check.in_words(&format!("{tree},"), 8, 3)))
 }
 
-fn ran(store: &Store, pipeline: PipelineName, old: DatumMap, new: DatumMap) -> Result<Ran> {
+fn ran(store: &Store, pipeline: PipelineName, (old, new): (DatumMap, DatumMap), most: usize) -> Result<Ran> {
     let datums = || KeyRange::prefix([prefix::DATUM]);
-    let mut ran = 0;
+    let (mut ran, mut is_more) = (0, false);
     let mut jobs: BTreeMap<String, u64> = BTreeMap::new();
     for change in old.diff_range(store, new, datums())? {
         let Some(result) = change?.new.as_deref().and_then(result_in) else { continue };
+        if ran == most as u64 {
+            is_more = true;
+            break;
+        }
         ran += 1;
         if ran <= RESULTS as u64 {
             let result: ResultDocument = store.document(&result)?;
@@ -309,5 +345,5 @@ fn ran(store: &Store, pipeline: PipelineName, old: DatumMap, new: DatumMap) -> R
     }
     let mut jobs: Vec<(String, u64)> = jobs.into_iter().collect();
     jobs.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    Ok(Ran { pipeline, ran, total: new.range_totals(store, &datums())?.entries, jobs })
+    Ok(Ran { pipeline, ran, total: new.range_totals(store, &datums())?.entries, jobs, is_more })
 }

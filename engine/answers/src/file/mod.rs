@@ -3,18 +3,23 @@
 //! - `list` lists a directory, or the changes of a commit
 //! - `read` opens files for their content
 //! - `get` copies files to a local folder
+//! - `shown` what to show of one file, within bounds
+//! - `beside` the files before and after it
 //!
 //! Not here: which files a word names (`named`), where bytes are and were (`find`).
 
+mod beside;
 mod get;
 mod list;
 mod read;
+pub mod shown;
 
 use repos::tree::PathKind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{Digest, FilePath};
 
+pub use beside::beside;
 pub use get::{Download, GetView, download, download_elsewhere, older};
 pub use list::{Empty, Lines, Listing, listing, listing_after, without_commits};
 pub use read::{FileAt, file_at, file_in, file_of, files_matching};

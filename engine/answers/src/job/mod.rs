@@ -23,4 +23,4 @@ pub use pace::{JobOutput, Pace, output_of, pace};
 pub use repos::JobRow;
 pub use repos::documents::JobDocument;
 pub use repos::journal::SealedState;
-pub use view::{JobView, document_of, job_view, live_job, newest_of_version, short_job};
+pub use view::{JobView, document_of, job_view, job_view_among, live_job, newest_of_version, short_job};

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName, RunId};
 
-use crate::run::CauseView;
+use crate::run::{CauseView, Causes};
 use engine::Result;
 use engine::graph::Pipeline;
 use engine::inputs::{Readiness, WaitsFor, inputs_of};
@@ -54,14 +54,19 @@ pub struct JobView {
 
 /// Everything about a job. `live` is what an engine in this process knows of it; without one, an open job waits.
 pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<JobView> {
+    job_view_among(store, job, live, &mut Causes::default())
+}
+
+/// Like [`job_view`], for one of many jobs: `causes` are those of the jobs before it.
+pub fn job_view_among(store: &Store, job: &JobRow, live: Option<&LiveJob>, causes: &mut Causes) -> Result<JobView> {
     let mut view = JobView {
         id: job_id(&job.pipeline, &job.run),
         pipeline: job.pipeline.clone(),
         run: job.run,
         state: JobState::Waiting,
         reason: None,
-        cause: CauseView::of(store, &store.run(&job.run)?)?,
-        executor: executor_of(store, job)?,
+        cause: causes.of(store, &job.run)?,
+        executor: None,
         pipeline_version: job.version,
         datums_total: 0,
         datums_processed: 0,
@@ -119,6 +124,9 @@ pub fn job_view(store: &Store, job: &JobRow, live: Option<&LiveJob>) -> Result<J
         }
     }
     view.duration_seconds = view.finished_at.zip(view.started_at).map(|(end, start)| end.seconds_since(start));
+    if view.executor.is_none() {
+        view.executor = executor_of(store, job)?;
+    }
     Ok(view)
 }
 

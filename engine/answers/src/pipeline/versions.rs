@@ -74,6 +74,12 @@ pub fn pipeline_versions(store: &Store, name: &PipelineName) -> Result<Vec<Versi
     Ok(views)
 }
 
+/// The version that was current at a time; `None` before the first.
+pub fn version_at(store: &Store, name: &PipelineName, at: Timestamp) -> Result<Option<VersionView>> {
+    let versions = pipeline_versions(store, name)?.into_iter();
+    Ok(versions.filter(|version| !version.is_try).find(|version| version.created_at <= at))
+}
+
 /// A record that created a version.
 struct Made {
     version: u32,

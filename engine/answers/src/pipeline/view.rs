@@ -5,12 +5,13 @@ use std::ops::ControlFlow;
 
 use repos::documents::{CodeStamp, ExecutorKind, ImageStamp, JobDocument, SpecDocument, Transform};
 use repos::journal::SealedState;
-use repos::{JobRow, Store, Timestamp};
+use repos::{JobRow, PipelineRow, Store, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{CommitId, PipelineName};
 
-use crate::job::{JobView, job_view, live_job};
+use crate::job::{JobView, job_view, job_view_among, live_job};
+use crate::run::Causes;
 use crate::sight::is_none;
 use engine::Graph;
 use engine::Result;
@@ -79,6 +80,11 @@ pub struct PipelineView {
 pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineView> {
     let row = store.pipeline(name)?;
     let pipeline = Pipeline::load(store, &row)?;
+    view_of(store, &row, &pipeline, live)
+}
+
+fn view_of(store: &Store, row: &PipelineRow, pipeline: &Pipeline, live: Option<&Live>) -> Result<PipelineView> {
+    let name = pipeline.name();
     let (repo, branch) = pipeline.output_branch();
     let mut since_good = Vec::new();
     let mut good = None;
@@ -109,7 +115,7 @@ pub fn pipeline_view(store: &Store, name: &PipelineName, live: Option<&Live>) ->
         last_job: newest.as_ref().map(|job| job_id(&job.pipeline, &job.run)),
         behind_runs: if has_no_data { 0 } else { since_good.len() as u64 },
         output_commit: store.find_branch(&repo, &branch)?.and_then(|row| row.commit),
-        next_tick: engine::time::next_tick(store, name, store.clock().now())?,
+        next_tick: engine::time::next_tick(row, pipeline, store.clock().now()),
         waits_for,
         newest,
         ended,
@@ -136,16 +142,34 @@ pub struct PipelineLine {
 /// All pipelines, each after those that it reads from.
 pub fn pipelines(store: &Store, live: Option<&Live>) -> Result<Vec<PipelineLine>> {
     let graph = Graph::load(store)?;
-    graph.in_order().into_iter().map(|pipeline| line(store, pipeline.name(), live)).collect()
+    let mut causes = Causes::default();
+    graph.in_order().into_iter().map(|pipeline| line(store, pipeline, live, &mut causes)).collect()
 }
 
-fn line(store: &Store, name: &PipelineName, live: Option<&Live>) -> Result<PipelineLine> {
-    let pipeline = pipeline_view(store, name, live)?;
-    let view = |job: &Option<JobRow>| {
-        let job = job.as_ref();
-        job.map(|job| job_view(store, job, live_job(live, job).as_ref())).transpose()
+/// The pipelines after one whose names have this text, by name; without one, from the first. What is not taken is not read.
+pub fn pipelines_after<'s>(
+    store: &'s Store,
+    live: Option<&'s Live>,
+    after: Option<&PipelineName>,
+    part: &str,
+) -> Result<impl Iterator<Item = Result<PipelineLine>> + use<'s>> {
+    let graph = Graph::load(store)?;
+    let later = graph.pipelines.iter().filter(|(name, _)| after.is_none_or(|after| *name > after));
+    let wanted: Vec<_> = later.filter(|(name, _)| name.as_str().contains(part)).map(|(_, one)| one.clone()).collect();
+    let mut causes = Causes::default();
+    Ok(wanted.into_iter().map(move |pipeline| line(store, &pipeline, live, &mut causes)))
+}
+
+fn line(store: &Store, pipeline: &Pipeline, live: Option<&Live>, causes: &mut Causes) -> Result<PipelineLine> {
+    let row = store.pipeline(pipeline.name())?;
+    let pipeline = view_of(store, &row, pipeline, live)?;
+    let mut view = |job: &JobRow| job_view_among(store, job, live_job(live, job).as_ref(), causes);
+    let newest = pipeline.newest.as_ref().map(&mut view).transpose()?;
+    let ended = if pipeline.ended == pipeline.newest {
+        newest.clone()
+    } else {
+        pipeline.ended.as_ref().map(view).transpose()?
     };
-    let (newest, ended) = (view(&pipeline.newest)?, view(&pipeline.ended)?);
     let output = pipeline.output_commit.map(|id| store.short_commit(&id)).transpose()?;
     Ok(PipelineLine { pipeline, newest, ended, output })
 }

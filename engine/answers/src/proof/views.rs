@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{Digest, Reference};
 
-use super::verify::{Link, Report, Since, Verdict};
+use super::verify::{Link, Report, Since, Verdict, not_checked, worst};
 use crate::sorted::Sorted;
 
 /// The result of a verification.
@@ -31,6 +31,28 @@ pub struct VerifyView {
     pub subject: String,
     /// The verdict over all links.
     pub verdict: Verdict,
+}
+
+impl VerifyView {
+    /// Number of checked links.
+    pub fn total(&self) -> u64 {
+        self.checked.values().sum()
+    }
+
+    /// Whether all links are listed one by one.
+    pub fn is_listed(&self) -> bool {
+        self.links.len() + self.not_held.len() == self.total() as usize
+    }
+
+    /// For each kind and reason the first link that could not be checked, with the number of such links among the kept ones.
+    pub fn not_checked(&self) -> Vec<(&Link, u64)> {
+        not_checked(&self.not_held)
+    }
+
+    /// The first link that does not hold; damage takes precedence.
+    pub fn worst(&self) -> Option<&Link> {
+        worst(&self.not_held)
+    }
 }
 
 /// What was added to a journal since a checkpoint.

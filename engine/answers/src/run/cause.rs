@@ -1,5 +1,7 @@
 //! Why a run was created, in one form for all programs: in runs, jobs and traces.
 
+use std::collections::HashMap;
+
 use repos::journal::CauseKind;
 use repos::{RepoError, RunRow, Store, Timestamp};
 use schemars::JsonSchema;
@@ -24,6 +26,22 @@ pub struct CauseView {
     /// The reason, as its author wrote it.
     #[serde(skip)]
     pub reason: Option<String>,
+}
+
+/// Causes that were looked up for one answer: the record of a run names all its jobs, so it is not read again for each of them.
+#[derive(Debug, Default)]
+pub struct Causes(HashMap<RunId, CauseView>);
+
+impl Causes {
+    /// Why a run was created.
+    pub(crate) fn of(&mut self, store: &Store, run: &RunId) -> Result<CauseView, RepoError> {
+        if let Some(known) = self.0.get(run) {
+            return Ok(known.clone());
+        }
+        let cause = CauseView::of(store, &store.run(run)?)?;
+        self.0.insert(*run, cause.clone());
+        Ok(cause)
+    }
 }
 
 impl CauseView {

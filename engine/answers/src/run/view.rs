@@ -74,6 +74,22 @@ impl RunView {
 }
 
 impl RunState {
+    /// The word that programs see.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Success => "success",
+            Self::Failure => "failure",
+            Self::Killed => "killed",
+        }
+    }
+
+    /// Whether all its jobs have ended.
+    pub const fn is_over(self) -> bool {
+        !matches!(self, Self::Waiting | Self::Running)
+    }
+
     fn of(jobs: &[JobRow], live: Option<&Live>) -> Self {
         let ended = jobs.iter().filter_map(|job| job.sealed).collect::<Vec<_>>();
         if ended.len() < jobs.len() {
@@ -122,11 +138,15 @@ pub fn runs_before<'s>(
     live: Option<&'s Live>,
     before: Option<&RunId>,
 ) -> Result<impl Iterator<Item = Result<RunView>> + 's> {
-    let from = match before {
+    Ok(rows_from(store, first_before(store, before)?).map(move |row| run_view(store, row?, live)))
+}
+
+/// The highest order that a run before this one can have; without it, that any can have.
+pub(super) fn first_before(store: &Store, before: Option<&RunId>) -> Result<Option<u64>> {
+    Ok(match before {
         Some(run) => store.run(run)?.order.checked_sub(1),
         None => Some(u64::MAX),
-    };
-    Ok(rows_from(store, from).map(move |row| run_view(store, row?, live)))
+    })
 }
 
 /// The rows of runs from this order backwards, a few at a time.
@@ -150,14 +170,8 @@ pub(crate) fn rows_from(store: &Store, from: Option<u64>) -> impl Iterator<Item 
 /// A run by its row.
 pub fn run_view(store: &Store, row: RunRow, live: Option<&Live>) -> Result<RunView> {
     let jobs = store.jobs_of_run(row.order)?;
-    let is_try = row.cause.kind == CauseKind::Try;
-    // No later engine continues a trial that is not running.
-    let state = match RunState::of(&jobs, live) {
-        RunState::Waiting if is_try => RunState::Killed,
-        RunState::Running if is_try && !jobs.iter().any(|job| is_at_work(job, live)) => RunState::Killed,
-        state => state,
-    };
-    let is_over = !matches!(state, RunState::Waiting | RunState::Running);
+    let state = state_of(&row, &jobs, live);
+    let is_over = state.is_over();
     let last = jobs.iter().filter_map(|job| job.sealed_at).max();
     let cause = CauseView::of(store, &row)?;
     Ok(RunView {
@@ -171,6 +185,17 @@ pub fn run_view(store: &Store, row: RunRow, live: Option<&Live>) -> Result<RunVi
         created_at: row.created_at,
         finished_at: if is_over { Some(last.unwrap_or(row.created_at)) } else { None },
     })
+}
+
+/// The progress of a run with these jobs.
+pub(super) fn state_of(row: &RunRow, jobs: &[JobRow], live: Option<&Live>) -> RunState {
+    let is_try = row.cause.kind == CauseKind::Try;
+    // No later engine continues a trial that is not running.
+    match RunState::of(jobs, live) {
+        RunState::Waiting if is_try => RunState::Killed,
+        RunState::Running if is_try && !jobs.iter().any(|job| is_at_work(job, live)) => RunState::Killed,
+        state => state,
+    }
 }
 
 /// Whether an engine in this process is working on the job right now.

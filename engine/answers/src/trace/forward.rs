@@ -41,6 +41,8 @@ pub struct ForwardOptions {
     pub brought: bool,
     /// Follow every file of a large directory or commit, not only the first ones.
     pub all_files: bool,
+    /// Maximum number of datums to find; `None` for all.
+    pub most: Option<usize>,
 }
 
 /// Maximum number of files of a directory or commit that are followed.
@@ -71,6 +73,10 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
         });
     }
     while let Some(found) = search.open.pop_front() {
+        if search.is_full() {
+            search.cut = true;
+            break;
+        }
         search.readers_of(&found)?;
     }
     let is_unread = search.readers.is_empty() && !search.cut && !options.all_runs;
@@ -277,6 +283,11 @@ impl<'a> Search<'a> {
         })
     }
 
+    /// Whether as many datums are found as are wanted.
+    fn is_full(&self) -> bool {
+        self.options.most.is_some_and(|most| self.readers.len() >= most)
+    }
+
     fn follow(&mut self, found: Found) {
         let commit = (!self.options.all_runs).then_some(found.commit);
         if self.files.insert((found.repo.clone(), commit, found.path.clone(), found.file.digest)) {
@@ -388,6 +399,10 @@ impl<'a> Search<'a> {
             },
         )?;
         for (digest, by_reference) in readers {
+            if self.is_full() {
+                self.cut = true;
+                break;
+            }
             if self.results.contains(&(pipeline.name().clone(), digest)) {
                 continue;
             }

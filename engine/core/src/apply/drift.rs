@@ -4,11 +4,13 @@
 //! never copied, and does not contain what was applied: that is looked up in the store, so the comparison is correct even after the
 //! pipeline was applied from elsewhere. A file that no longer exists, or no longer contains the pipeline, cannot be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::Write as _;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex};
 
 use repos::Store;
 use repos::documents::SpecDocument;
@@ -17,7 +19,7 @@ use repos::tree::Tree;
 use schemars::JsonSchema;
 use serde::Serialize;
 use specs::spec::{MAX_FILE_BYTES, Parsed};
-use specs::{PipelineName, parse_specs};
+use specs::{Digest, PipelineName, parse_specs};
 
 use super::code::{CodeFolder, options};
 use super::versions::value_of;
@@ -88,24 +90,83 @@ fn write(place: &Path, note: &Path, file: &Path) -> std::io::Result<()> {
     fs::rename(&part, note)
 }
 
+/// What a file said of a pipeline.
+#[derive(Debug, Clone)]
+enum Found {
+    /// The file cannot be read, or has no such pipeline: it cannot be compared.
+    Nothing,
+    /// It has no valid spec.
+    Errors,
+    /// Its spec.
+    Spec { differs: bool, code: Option<PathBuf> },
+}
+
+/// What tells that a file has not changed: its inode number, length, and times of change in nanoseconds.
+type Identity = (u64, u64, [i64; 4]);
+
+/// What was found in files, by the version that it was compared with, while these have not changed: to parse hundreds of specs takes longer
+/// than somebody wants to wait for the state of a store.
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+type Known = HashMap<(PathBuf, Digest), (Identity, Found)>;
+/// Most of these.
+const MOST_KNOWN: usize = 10_000;
+
 /// The pipelines whose spec or code on this machine's disk differs from their current version.
 pub fn drifts(store: &Store, graph: &Graph) -> Result<Vec<Drift>> {
-    let mut files: BTreeMap<PathBuf, Option<Vec<Parsed>>> = BTreeMap::new();
+    let mut files = BTreeMap::new();
     let mut found = Vec::new();
     for pipeline in graph.in_order() {
         let Some(file) = noted(store, pipeline.name()) else { continue };
-        let Some(parsed) = files.entry(file.clone()).or_insert_with(|| read(&file)) else { continue };
-        let what = match parsed.iter().find(|parsed| parsed.spec.name == *pipeline.name()) {
-            Some(parsed) => differences(store, pipeline, parsed, &file)?,
-            // A file with errors yields no specs at all.
-            None if parsed.is_empty() => vec![DriftPart::Errors],
-            None => Vec::new(),
+        let what = match look(store, pipeline, &file, &mut files)? {
+            Found::Nothing => Vec::new(),
+            Found::Errors => vec![DriftPart::Errors],
+            Found::Spec { differs, code } => differences(store, pipeline, differs, code.as_deref())?,
         };
         if !what.is_empty() {
             found.push(Drift { pipeline: pipeline.name().clone(), file, what });
         }
     }
     Ok(found)
+}
+
+/// What a file says of a pipeline; it is read only if it is not known. `files`: those that were read for this answer.
+fn look(
+    store: &Store,
+    pipeline: &Pipeline,
+    file: &Path,
+    files: &mut BTreeMap<PathBuf, Option<Vec<Parsed>>>,
+) -> Result<Found> {
+    // First, so that a change while it is read is seen the next time.
+    let Ok(identity) = fs::metadata(file).map(|data| identity(&data)) else { return Ok(Found::Nothing) };
+    let key = (file.to_owned(), pipeline.document);
+    let known = KNOWN.lock().expect("no panic under this lock").get(&key).cloned();
+    if let Some((_, found)) = known.filter(|(of, _)| *of == identity) {
+        return Ok(found);
+    }
+    let parsed = files.entry(file.to_owned()).or_insert_with(|| read(file));
+    let found = match parsed {
+        None => Found::Nothing,
+        Some(parsed) => match parsed.iter().find(|parsed| parsed.spec.name == *pipeline.name()) {
+            Some(parsed) => {
+                let SpecDocument(applied) = store.document(&pipeline.version.spec)?;
+                let code = parsed.spec.transform.code.as_ref().and_then(|code| Some(file.parent()?.join(code)));
+                Found::Spec { differs: value_of(&parsed.spec) != applied, code }
+            }
+            // A file with errors yields no specs at all.
+            None if parsed.is_empty() => Found::Errors,
+            None => Found::Nothing,
+        },
+    };
+    let mut known = KNOWN.lock().expect("no panic under this lock");
+    if known.len() >= MOST_KNOWN {
+        known.clear();
+    }
+    known.insert(key, (identity, found.clone()));
+    Ok(found)
+}
+
+fn identity(data: &Metadata) -> Identity {
+    (data.ino(), data.len(), [data.mtime(), data.mtime_nsec(), data.ctime(), data.ctime_nsec()])
 }
 
 /// The recorded file of a pipeline's spec.
@@ -122,16 +183,14 @@ fn read(file: &Path) -> Option<Vec<Parsed>> {
     Some(if set.has_errors() { Vec::new() } else { set.specs })
 }
 
-fn differences(store: &Store, pipeline: &Pipeline, parsed: &Parsed, file: &Path) -> Result<Vec<DriftPart>> {
-    let SpecDocument(applied) = store.document(&pipeline.version.spec)?;
+fn differences(store: &Store, pipeline: &Pipeline, differs: bool, code: Option<&Path>) -> Result<Vec<DriftPart>> {
     let mut what = Vec::new();
-    if value_of(&parsed.spec) != applied {
+    if differs {
         what.push(DriftPart::Spec);
     }
-    let code = parsed.spec.transform.code.as_ref().and_then(|code| Some(file.parent()?.join(code)));
     let applied = pipeline.version.code.as_ref().and_then(|code| code.tree);
     if let (Some(folder), Some(tree)) = (code, applied)
-        && code_differs(store, &folder, Tree::at(tree))?
+        && code_differs(store, folder, Tree::at(tree))?
     {
         what.push(DriftPart::Code);
     }

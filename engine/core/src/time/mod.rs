@@ -7,8 +7,8 @@
 
 mod ticks;
 
-use repos::{Store, Timestamp};
-use specs::{PipelineName, RunId};
+use repos::{PipelineRow, Store, Timestamp};
+use specs::RunId;
 
 pub use ticks::tick;
 
@@ -41,10 +41,6 @@ pub fn next_due(store: &Store, now: Timestamp) -> Result<Option<Timestamp>> {
 }
 
 /// When a pipeline ticks next after `now`; `None` if it has no cron input, or is stopped.
-pub fn next_tick(store: &Store, name: &PipelineName, now: Timestamp) -> Result<Option<Timestamp>> {
-    let row = store.pipeline(name)?;
-    if row.is_stopped() {
-        return Ok(None);
-    }
-    Ok(ticks::next(&Pipeline::load(store, &row)?, now))
+pub fn next_tick(row: &PipelineRow, pipeline: &Pipeline, now: Timestamp) -> Option<Timestamp> {
+    if row.is_stopped() { None } else { ticks::next(pipeline, now) }
 }

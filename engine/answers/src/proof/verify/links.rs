@@ -220,14 +220,7 @@ impl Report {
 
     /// For each kind and reason the first link that could not be checked, with the number of such links among the kept ones.
     pub fn not_checked(&self) -> Vec<(&Link, u64)> {
-        let mut found: Vec<(&Link, u64)> = Vec::new();
-        for link in self.bad.iter().filter(|link| matches!(link.state, State::Noted(_))) {
-            match found.iter_mut().find(|(first, _)| (first.link, &first.state) == (link.link, &link.state)) {
-                Some((_, count)) => *count += 1,
-                None => found.push((link, 1)),
-            }
-        }
-        found
+        not_checked(&self.bad)
     }
 
     /// Records that the given checkpoint is not a checkpoint.
@@ -253,9 +246,26 @@ impl Report {
 
     /// The first link that does not hold; damage takes precedence.
     pub fn worst(&self) -> Option<&Link> {
-        let damaged = self.bad.iter().find(|link| matches!(link.state, State::Damaged(_)));
-        damaged.or_else(|| self.bad.iter().find(|link| matches!(link.state, State::Fails(_))))
+        worst(&self.bad)
     }
+}
+
+/// For each kind and reason the first of these links that could not be checked, with their number.
+pub(in crate::proof) fn not_checked(bad: &[Link]) -> Vec<(&Link, u64)> {
+    let mut found: Vec<(&Link, u64)> = Vec::new();
+    for link in bad.iter().filter(|link| matches!(link.state, State::Noted(_))) {
+        match found.iter_mut().find(|(first, _)| (first.link, &first.state) == (link.link, &link.state)) {
+            Some((_, count)) => *count += 1,
+            None => found.push((link, 1)),
+        }
+    }
+    found
+}
+
+/// The first of these links that does not hold; damage takes precedence.
+pub(in crate::proof) fn worst(bad: &[Link]) -> Option<&Link> {
+    let damaged = bad.iter().find(|link| matches!(link.state, State::Damaged(_)));
+    damaged.or_else(|| bad.iter().find(|link| matches!(link.state, State::Fails(_))))
 }
 
 impl Verdict {

@@ -35,6 +35,7 @@ pub(super) mod walk;
 pub use checkpoint::{Since, verify_checkpoint};
 pub use evidence::TrustedKey;
 pub use links::{Link, LinkKind, Report, State, Verdict};
+pub(super) use links::{not_checked, worst};
 
 /// Checks a store's claims about a commit; with a path, about one file or all files of a directory; with nothing, about all heads.
 ///

@@ -15,7 +15,7 @@ const OF_A_DIRECTORY: usize = 10;
 
 /// The kind of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
+pub enum Sort {
     /// The requested file.
     Asked,
     /// A file that a datum wrote.
@@ -32,19 +32,37 @@ pub(super) enum Sort {
 
 /// A node and its text.
 #[derive(Debug)]
-pub(super) struct Node {
-    pub(super) sort: Sort,
+pub struct Node<'t> {
+    /// Its kind.
+    pub sort: Sort,
     /// Unescaped text from users.
-    pub(super) lines: Vec<String>,
+    pub lines: Vec<String>,
+    /// The part of the trace that it stands for.
+    pub about: About<'t>,
+}
+
+/// A part of a trace.
+#[derive(Debug, Clone, Copy)]
+pub enum About<'t> {
+    /// A file.
+    File(&'t FileNode),
+    /// A matched directory.
+    Directory(&'t InputNode),
+    /// A datum.
+    Datum(&'t DatumNode),
+    /// What is not, or not here, in the trace.
+    Nothing,
 }
 
 /// An arrow between two nodes by number.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Arrow {
-    pub(super) from: usize,
-    pub(super) to: usize,
+pub struct Arrow {
+    /// The number of the node where it starts.
+    pub from: usize,
+    /// The number of the node to which it points.
+    pub to: usize,
     /// Unescaped text from users.
-    pub(super) label: String,
+    pub label: String,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -56,14 +74,17 @@ enum Key<'t> {
 
 /// A trace, with each node and arrow once.
 #[derive(Debug, Default)]
-pub(super) struct Graph<'t> {
-    pub(super) nodes: Vec<Node>,
-    pub(super) arrows: Vec<Arrow>,
+pub struct Graph<'t> {
+    /// The nodes; the first is the requested file.
+    pub nodes: Vec<Node<'t>>,
+    /// The arrows.
+    pub arrows: Vec<Arrow>,
     numbers: HashMap<Key<'t>, usize>,
 }
 
 impl<'t> Graph<'t> {
-    pub(super) fn of(trace: &'t Trace) -> Self {
+    /// The graph of a trace.
+    pub fn of(trace: &'t Trace) -> Self {
         let mut graph = Self::default();
         let asked = graph.file(&trace.file);
         if let Some(node) = graph.nodes.get_mut(asked) {
@@ -87,7 +108,7 @@ impl<'t> Graph<'t> {
     }
 
     fn end(&mut self, sort: Sort, lines: Vec<String>) -> usize {
-        self.nodes.push(Node { sort, lines });
+        self.nodes.push(Node { sort, lines, about: About::Nothing });
         self.nodes.len() - 1
     }
 
@@ -104,6 +125,7 @@ impl<'t> Graph<'t> {
         if !is_new {
             return number;
         }
+        self.nodes[number].about = About::File(file);
         self.nodes[number].lines =
             vec![place(&file.repo, shown_commit(file), &file.path), format!("sha256 {}", file.digest.short(16))];
         match &file.origin {
@@ -149,6 +171,7 @@ impl<'t> Graph<'t> {
         ];
         lines.extend(datum.finished_at.map(|time| moment(time, &TimeZone::UTC)));
         self.nodes[number].lines = lines;
+        self.nodes[number].about = About::Datum(datum);
         for input in &datum.inputs {
             self.input(input, number);
         }
@@ -175,6 +198,7 @@ impl<'t> Graph<'t> {
         if is_new {
             let counts = format!("{}, {}", plural(extent.files, "file", "files"), size(extent.size_bytes));
             self.nodes[directory].lines = vec![place(repo, id, &input.path), counts];
+            self.nodes[directory].about = About::Directory(input);
         }
         self.arrow(directory, datum, &input.input);
         if input.seen {

@@ -27,6 +27,11 @@ pub fn html_in(trace: &Trace, zone: &TimeZone) -> String {
     page(trace, zone, &Exhibits::default())
 }
 
+/// Like [`page`], with times in UTC.
+pub fn page_in_utc(trace: &Trace, exhibits: &Exhibits) -> String {
+    page(trace, &TimeZone::UTC, exhibits)
+}
+
 /// Like [`html_in`], with the content of files, and who vouches for the commits.
 pub fn page(trace: &Trace, zone: &TimeZone, exhibits: &Exhibits) -> String {
     let page = Page { trace, zone, story: Story::of(trace) };

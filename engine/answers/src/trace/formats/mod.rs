@@ -20,6 +20,8 @@ mod words;
 mod tests;
 
 pub use dot::dot;
-pub use html::{html, html_in, page};
+pub use graph::{About, Arrow, Graph, Node, Sort};
+pub use html::{html, html_in, page, page_in_utc};
 pub use mermaid::mermaid;
-pub(crate) use words::command;
+pub use story::{Story, StoryStep, shown_commit};
+pub use words::command;

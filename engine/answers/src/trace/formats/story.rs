@@ -8,18 +8,32 @@ use crate::trace::nodes::{DatumNode, FileNode, Origin, SourceNode, Trace};
 
 /// A step.
 #[derive(Debug)]
-pub(super) enum StoryStep<'t> {
+pub enum StoryStep<'t> {
     /// A user committed files.
-    Commit { repo: &'t RepoName, source: &'t SourceNode, files: Vec<&'t FileNode> },
+    Commit {
+        /// Their repository.
+        repo: &'t RepoName,
+        /// The commit.
+        source: &'t SourceNode,
+        /// The files.
+        files: Vec<&'t FileNode>,
+    },
     /// A datum was executed, and wrote these files of the trace.
-    Datum { datum: &'t DatumNode, wrote: Vec<&'t FileNode> },
+    Datum {
+        /// The datum.
+        datum: &'t DatumNode,
+        /// The files.
+        wrote: Vec<&'t FileNode>,
+    },
 }
 
 /// The steps of a trace, and its files: each once, the requested one last.
 #[derive(Debug, Default)]
-pub(super) struct Story<'t> {
-    pub(super) steps: Vec<StoryStep<'t>>,
-    pub(super) files: Vec<&'t FileNode>,
+pub struct Story<'t> {
+    /// The steps, each before those that depend on it.
+    pub steps: Vec<StoryStep<'t>>,
+    /// The files.
+    pub files: Vec<&'t FileNode>,
     commits: HashMap<CommitId, usize>,
     datums: HashMap<DatumId, usize>,
     known: HashSet<(&'t RepoName, &'t CommitId, &'t FilePath)>,
@@ -28,7 +42,8 @@ pub(super) struct Story<'t> {
 }
 
 impl<'t> Story<'t> {
-    pub(super) fn of(trace: &'t Trace) -> Self {
+    /// What happened according to a trace.
+    pub fn of(trace: &'t Trace) -> Self {
         let mut story = Self::default();
         story.file(&trace.file);
         for (datum, file) in std::mem::take(&mut story.waiting) {
@@ -82,6 +97,6 @@ impl<'t> Story<'t> {
 }
 
 /// The commit to report for a file: for a source file, the one that introduced it.
-pub(super) fn shown_commit(file: &FileNode) -> &CommitId {
+pub fn shown_commit(file: &FileNode) -> &CommitId {
     if let Origin::Source(source) = &file.origin { &source.commit } else { &file.commit }
 }

@@ -41,7 +41,7 @@ pub(super) fn place(repo: &RepoName, commit: &CommitId, path: &FilePath) -> Stri
 }
 
 /// A command as a shell would read it.
-pub(crate) fn command(words: &[String]) -> String {
+pub fn command(words: &[String]) -> String {
     let quote = |word: &String| {
         let is_plain = !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_-./=:,@%+".contains(c));
         if is_plain { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }

@@ -1,4 +1,7 @@
 //! Output of user code: of jobs, of ended datums, of running ones.
+//!
+//! - `lines` the lines of one log, found by number
+//! - `text` the output of a datum or job as one text: windows of it by line number, and lines that contain a word
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -17,7 +20,11 @@ use crate::datum::{find_datum, paths_of, results_of};
 use crate::job::{job_id, live_job};
 use crate::named::{find_job, find_jobs, is_pipelines, not_a_reference};
 
+mod lines;
+mod text;
+
 pub use repos::documents::ResultDocument;
+pub use text::{Found, FoundLine, LogSection, LogText, Window};
 
 /// How many inputs of a datum its title names.
 const NAMED: usize = 8;

@@ -23,12 +23,12 @@ const ORDER: [&str; 13] = [
 ];
 
 /// A spec as one YAML document.
-pub(super) fn text(spec: &PipelineSpec) -> String {
-    of_value(&serde_json::to_value(spec).expect("specs have a JSON form"))
+pub fn spec_text(spec: &PipelineSpec) -> String {
+    spec_value_text(&serde_json::to_value(spec).expect("specs have a JSON form"))
 }
 
 /// A spec in normal form as one YAML document.
-pub(in crate::commands) fn of_value(spec: &Value) -> String {
+pub fn spec_value_text(spec: &Value) -> String {
     let mut lines = String::new();
     if let Value::Object(fields) = spec {
         write_fields(&mut lines, fields, 0);
@@ -106,22 +106,23 @@ mod tests {
         let json = r#"{"pipeline":{"name":"edges"},"transform":{"cmd":["sh","-c","cat /pfs/images/* > /pfs/out/all\necho no"]},
             "input":{"cross":[{"pfs":{"repo":"images","glob":"/*"}},{"pfs":{"name":"m","repo":"model","branch":"v1.2","glob":"/"}}]}}"#;
         let spec: PipelineSpec = serde_json::from_str(json).unwrap();
-        insta::assert_snapshot!(text(&spec), @r#"
-        pipeline:
-          name: edges
-        transform:
-          cmd: [sh, "-c", "cat /pfs/images/* > /pfs/out/all\necho no"]
-        input:
-          cross:
-            - pfs:
-                repo: images
-                glob: "/*"
-            - pfs:
-                name: m
-                repo: model
-                branch: v1.2
-                glob: /
-        "#);
+        let expected = [
+            r"pipeline:",
+            r"  name: edges",
+            r"transform:",
+            r#"  cmd: [sh, "-c", "cat /pfs/images/* > /pfs/out/all\necho no"]"#,
+            r"input:",
+            r"  cross:",
+            r"    - pfs:",
+            r"        repo: images",
+            r#"        glob: "/*""#,
+            r"    - pfs:",
+            r"        name: m",
+            r"        repo: model",
+            r"        branch: v1.2",
+            r"        glob: /",
+        ];
+        assert_eq!(spec_text(&spec).lines().collect::<Vec<_>>(), expected);
     }
 
     proptest! {
@@ -133,7 +134,7 @@ mod tests {
                 "input": {"pfs": {"repo": "on", "glob": "/*"}},
             });
             let spec: PipelineSpec = serde_json::from_value(json).unwrap();
-            let set = specs::parse_specs(&[("spec".to_owned(), text(&spec))]);
+            let set = specs::parse_specs(&[("spec".to_owned(), spec_text(&spec))]);
             prop_assert_eq!(set.specs.first().map(|parsed| &parsed.spec), Some(&spec), "{:?}", set.diagnostics);
         }
     }
