@@ -255,6 +255,8 @@ pub(crate) async fn authenticate(State((app, needs)): State<(App, Needs)>, reque
 async fn attend(app: App, needs: Needs, mut request: Request, next: Next) -> Response {
     let from = client_address(&app, &request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    // Only pages have regions.
+    let is_update = request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("only=")));
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
     let mut why = None;
     let (who, response) = match access(&app, &request, from) {
@@ -294,7 +296,7 @@ async fn attend(app: App, needs: Needs, mut request: Request, next: Next) -> Res
         request: Some(id),
     };
     if is_read {
-        app.reads().add(line).await;
+        app.reads().add(line, is_update).await;
     } else if let Err(error) = app.audit().append(&line) {
         tracing::error!("the audit log cannot be written: {error}");
     }
@@ -318,23 +320,7 @@ impl From<Problem> for Box<Refused> {
 
 /// What the token of a request allows.
 fn access(app: &App, request: &Request, from: IpAddr) -> Result<Access, Box<Refused>> {
-    let now = app.store().clock().now();
-    let found = match proxied_user(app, request) {
-        Some(user) => {
-            if is_change(request) {
-                ensure_no_foreign_page(request.headers(), request.uri())?;
-            }
-            app.tokens().named(&user, now)
-        }
-        None if request.headers().get(header::AUTHORIZATION).is_none() && has_cookie(request.headers()) => {
-            of_browser(app, request)?
-        }
-        None => match bearer(request.headers())?.parse::<Token>() {
-            Ok(token) => app.tokens().find(&token, now),
-            Err(_) => Err(WhyNot::Unknown),
-        },
-    };
-    match found {
+    match found(app, request)? {
         Ok(access) => {
             app.count_request(&access.client)?;
             Ok(access)
@@ -347,6 +333,31 @@ fn access(app: &App, request: &Request, from: IpAddr) -> Result<Access, Box<Refu
             Err(Box::new(Refused { problem: wrong_token(), who, why: Some(why) }))
         }
     }
+}
+
+/// What the token of a request allows, however the request names it. Nothing is counted.
+fn found(app: &App, request: &Request) -> Result<Result<Access, WhyNot>> {
+    let now = app.store().clock().now();
+    match proxied_user(app, request) {
+        Some(user) => {
+            if is_change(request) {
+                ensure_no_foreign_page(request.headers(), request.uri())?;
+            }
+            Ok(app.tokens().named(&user, now))
+        }
+        None if request.headers().get(header::AUTHORIZATION).is_none() && has_cookie(request.headers()) => {
+            of_browser(app, request)
+        }
+        None => Ok(match bearer(request.headers())?.parse::<Token>() {
+            Ok(token) => app.tokens().find(&token, now),
+            Err(_) => Err(WhyNot::Unknown),
+        }),
+    }
+}
+
+/// Whether a request would be authenticated: for limits of what is read before the operation that it calls decides.
+pub(crate) fn is_known(app: &App, request: &Request) -> bool {
+    matches!(found(app, request), Ok(Ok(_)))
 }
 
 /// What the session of a browser allows. A change, or a connection for commands, has to come from a page of this server.

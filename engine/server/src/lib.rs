@@ -1,4 +1,4 @@
-//! The HTTP API of pv: what programs, other machines and the page talk to.
+//! The HTTP side of pv: the API that programs and other machines talk to, and the page.
 //!
 //! The modules, from ground to roof. Each uses only modules listed before it; a test checks this (`tests/rooms.rs`):
 //!
@@ -27,6 +27,7 @@
 //! steady    cuts off clients that are too slow
 //! listen    TCP, TLS, HTTP/1.1 and 2
 //! scrape    `/metrics`
+//! page      the page for people: views of `web`, forms
 //! ```
 //! A request passes `listen` → `number` → `steady` → `authenticate` → its handler in `api`, which asks `answers` or `engine` with a handle of
 //! the store that is limited to the caller's rights. So no handler checks rights, and none can forget to.
@@ -48,6 +49,7 @@ mod logs;
 mod metrics;
 mod openapi;
 mod operation;
+mod page;
 mod parts;
 mod problem;
 mod reads;
@@ -62,8 +64,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, OriginalUri, Request};
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::routing::get;
 use axum::{Router, middleware};
 use engine::Engine;
@@ -72,6 +74,7 @@ use notifications::Carrier;
 use specs::ErrorKind;
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
+use tower::ServiceExt;
 
 pub use api::operations;
 pub use app::{CommandLines, Conversation, Machine, Options, Validity};
@@ -223,19 +226,35 @@ fn router(app: &App) -> Router {
     let routes = Router::new()
         .route("/healthz", caller::named("healthz", get(healthz)))
         .route("/readyz", caller::named("readyz", get(readyz)))
-        .route("/login/{code}", login::route())
         .merge(scrape::routes(app))
+        .merge(page::router(app, &api))
         .with_state(app.clone())
         .nest("/api/v1", api);
     let base = &app.options().base_path;
-    let routes = if base.is_empty() { routes } else { Router::new().nest(base, routes) };
+    let routes = if base.is_empty() {
+        routes
+    } else {
+        // A nested router answers `/pv`, but not `/pv/`.
+        let root = routes.clone().map_request(at_root);
+        Router::new().nest(base, routes).route_service(&format!("{base}/"), root)
+    };
+    let of = app.clone();
+    let nothing_here = async move |method: Method, OriginalUri(uri): OriginalUri, headers: HeaderMap| {
+        page::nothing_here(&of, &method, &uri, &headers)
+    };
     let numbered = middleware::from_fn_with_state(app.clone(), caller::number);
     routes.fallback(nothing_here).layer(middleware::from_fn(steady::watch_body)).layer(numbered)
 }
 
-async fn nothing_here() -> Problem {
-    Problem::new(ErrorKind::NotFound, "there is nothing at this address")
-        .hint("/api/v1/openapi.json lists all addresses")
+/// The same request for `/`.
+fn at_root(mut request: Request) -> Request {
+    let mut parts = request.uri().clone().into_parts();
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    parts.path_and_query = format!("/{query}").parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 async fn wrong_method() -> Problem {

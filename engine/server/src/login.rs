@@ -52,12 +52,13 @@ async fn log_in(
         return Err(problem.status(StatusCode::UNAUTHORIZED).hint("`pv login --link URL` makes another one"));
     };
     let cookie = app.logins().begin(&access.client)?;
-    let text = format!("<!doctype html><title>pv</title><p>This browser is logged in as {}.</p>\n", access.who);
-    let mut response = Html(text).into_response();
+    // A link, since a browser does not send a new cookie with a redirect of what came from elsewhere.
+    let mut response = Html(web::frame::welcome(&app.options().base_path, &access.who)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::SET_COOKIE, cookie);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(web::frame::POLICY));
     Ok(response)
 }

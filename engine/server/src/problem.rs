@@ -150,6 +150,35 @@ impl Problem {
         self
     }
 
+    /// What failed, and on which thing.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// What led to it, outermost first.
+    pub(crate) fn causes(&self) -> &[String] {
+        &self.causes
+    }
+
+    /// What to try.
+    pub(crate) fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// What failed, what led to it, and what to try.
+    pub(crate) fn in_sentences(self) -> Vec<String> {
+        std::iter::once(self.detail).chain(self.causes).chain(self.hint).collect()
+    }
+
+    /// What is wrong in specs, as the page shows it.
+    pub(crate) fn spec_problems(&self) -> Vec<web::SpecProblem> {
+        let problem = |wrong: &Wrong| {
+            let Wrong { line, column, is_error, message, hint, .. } = wrong.clone();
+            web::SpecProblem { line, column, is_error, message, hint }
+        };
+        self.problems.iter().map(problem).collect()
+    }
+
     /// Adds how many seconds to wait before trying again.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);

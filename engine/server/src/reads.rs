@@ -4,10 +4,15 @@
 
 use std::sync::Mutex;
 
-use repos::Store;
+use quick_cache::sync::Cache;
 use repos::tokens::{Audit, AuditLine};
+use repos::{Store, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
+/// An open page that updates itself is one read for so long, in seconds.
+const ONE_READ: f64 = 600.0;
+/// Readers and what they read, of which it is known when.
+const KNOWN: usize = 10_000;
 /// Lines that wait to be written; also how many are written together, at most.
 const WAITING: usize = 1024;
 
@@ -23,6 +28,8 @@ enum ToWrite {
 #[derive(Debug)]
 pub(crate) struct Reads {
     log: Audit,
+    /// When somebody, from an address, read something last.
+    last: Cache<[String; 3], Timestamp>,
     to: mpsc::Sender<ToWrite>,
     /// Until the writer has it.
     from: Mutex<Option<mpsc::Receiver<ToWrite>>>,
@@ -31,7 +38,7 @@ pub(crate) struct Reads {
 impl Reads {
     pub(crate) fn new(store: &Store) -> Self {
         let (to, from) = mpsc::channel(WAITING);
-        Self { log: Audit::of_reads(store), to, from: Mutex::new(Some(from)) }
+        Self { log: Audit::of_reads(store), last: Cache::new(KNOWN), to, from: Mutex::new(Some(from)) }
     }
 
     /// Begins to write lines as they come, until this value is gone.
@@ -42,8 +49,14 @@ impl Reads {
         }
     }
 
-    /// Adds a line, which is written soon.
-    pub(crate) async fn add(&self, line: AuditLine) {
+    /// Adds a line, which is written soon. `is_update`: of a page that was read before, and is brought up to date.
+    pub(crate) async fn add(&self, line: AuditLine, is_update: bool) {
+        let key = [line.who.clone(), line.from.clone().unwrap_or_default(), line.on.clone().unwrap_or_default()];
+        let is_known = self.last.get(&key).is_some_and(|last| line.at.seconds_since(last) < ONE_READ);
+        if is_update && is_known {
+            return;
+        }
+        self.last.insert(key, line.at);
         self.to.send(ToWrite::Line(Box::new(line))).await.ok();
     }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use specs::ErrorKind;
 use tokio::sync::watch;
 use tracing::Instrument;
+use web::views::operations;
 
 use crate::logs;
 use crate::problem::{Problem, Result};
@@ -50,6 +51,22 @@ pub(crate) struct WorkView {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<Problem>,
+}
+
+impl WorkView {
+    /// What it does.
+    pub(crate) fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// Its result, or why it failed; `None` while it runs.
+    pub(crate) fn outcome(self) -> Option<Result<Value>> {
+        match (self.state, self.error) {
+            (State::Running, _) => None,
+            (_, Some(problem)) => Some(Err(problem)),
+            (_, None) => Some(Ok(self.result.unwrap_or_default())),
+        }
+    }
 }
 
 /// How far long work is.
@@ -242,6 +259,14 @@ impl Works {
         self.known().get(id).filter(|work| work.who == who).map(Known::now)
     }
 
+    /// The same as a page shows it.
+    pub(crate) fn seen(&self, who: &str) -> Vec<operations::Work> {
+        let known = self.known();
+        let mut seen: Vec<_> = known.values().filter(|work| work.who == who).map(Known::seen).collect();
+        seen.sort_by_key(|work| std::cmp::Reverse(work.started_at));
+        seen
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Known>> {
         self.known.lock().expect("no panic under this lock")
     }
@@ -254,6 +279,27 @@ impl Known {
             view.progress.clone_from(&self.progress.told.lock().expect("no panic under this lock"));
         }
         view
+    }
+}
+
+impl Known {
+    fn seen(&self) -> operations::Work {
+        let WorkView { id, kind, state, started_at, ended_at, progress, result, error } = self.now();
+        operations::Work {
+            id,
+            kind,
+            state: match state {
+                State::Running => "running",
+                State::Done => "done",
+                State::Failed => "failed",
+            },
+            started_at,
+            ended_at,
+            progress: progress.map(|Told { what, done, total }| operations::Progress { what, done, total }),
+            result,
+            why: error.map(super::problem::Problem::in_sentences).unwrap_or_default(),
+            can_be_stopped: self.stop.is_some() && state == State::Running,
+        }
     }
 }
 

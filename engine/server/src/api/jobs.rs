@@ -2,20 +2,25 @@
 
 use ::repos::access::Role;
 use ::repos::{JobRow, Store};
-use answers::datum::{self, DatumState, DatumView};
-use answers::job::{self, JobDetails, JobView, job_details, job_view, live_job};
+use answers::datum::{self, DatumState, DatumView, find_datum};
+use answers::job::{self, JobDetails, JobView, job_details, job_view_among, live_job};
 use answers::logs::{self, DatumLog, LogView, TryLog};
 use answers::named::find_job;
+use answers::run::Causes;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use engine::feed::Printed;
 use engine::{EngineError, apply};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use specs::{JobRef, PipelineName, RunId};
+use specs::reference::IdPrefix;
+use specs::{DatumRef, JobRef, PipelineName, RunId};
 
+use super::content::stored;
 use super::operate::StartedRun;
 use crate::caller::Call;
 use crate::lists::{Listed, Wanted, list};
-use crate::operation::{Operation, get, post};
+use crate::operation::{Description, Operation, Part, get, post};
 use crate::parts::{Answer, Created, Json, Path, Query};
 use crate::problem::{Problem, Result};
 
@@ -25,6 +30,8 @@ pub(super) fn operations() -> Vec<Operation> {
         get("/jobs/{job}", ("showJob", "Show a job"), show),
         get("/jobs/{job}/datums", ("listDatums", "List the datums of a job"), datums),
         get("/jobs/{job}/logs", ("readLogs", "Read what the datums of a job printed"), logs).reads(),
+        get("/jobs/{job}/datums/{datum}/log", ("readLog", "Read what a datum printed, try after try, as text"), log)
+            .reads(),
         post("/jobs/{job}/stop", ("stopJob", "Stop a job; finished datums stay in the cache"), stop)
             .needs(Role::Writer),
         post("/jobs/{job}/retry", ("retryJob", "Run a failed job again"), retry).needs(Role::Writer),
@@ -43,9 +50,13 @@ async fn all(call: Call, Query(which): Query<Which>, wanted: Wanted) -> Result<L
     list(call, wanted, move |store, live, cursor, items| {
         let after: Option<Key> = cursor.after_as()?;
         let after = after.as_ref().map(|Key(pipeline, run)| (pipeline, run));
+        let mut causes = Causes::default();
         for row in job::jobs_after(store, which.of.as_ref(), after)? {
             let row = row?;
-            if items.push(&key(&row), job_view(store, &row, live_job(Some(live), &row).as_ref())?).is_break() {
+            if items
+                .push(&key(&row), job_view_among(store, &row, live_job(Some(live), &row).as_ref(), &mut causes)?)
+                .is_break()
+            {
                 break;
             }
         }
@@ -158,6 +169,46 @@ fn views(store: &Store, job: &JobRow, log: DatumLog) -> engine::Result<Vec<LogVi
             Ok(pieces.iter().map(view).collect())
         }
     }
+}
+
+/// A datum of a job.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct OfDatum {
+    /// `PIPELINE@RUN`, or `PIPELINE` for its newest job.
+    job: JobRef,
+    /// Its id, or a unique beginning of it.
+    datum: IdPrefix,
+}
+
+/// A log as an answer.
+struct Text(String, Vec<u8>);
+
+impl IntoResponse for Text {
+    fn into_response(self) -> Response {
+        let mut headers = stored(&self.0);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(TEXT));
+        (headers, self.1).into_response()
+    }
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+impl Part for Text {
+    fn describe(of: &mut Description<'_>) {
+        of.gives_bytes(StatusCode::OK, "What it printed", &[TEXT]);
+    }
+}
+
+async fn log(call: Call, Path(OfDatum { job, datum }): Path<OfDatum>) -> Result<Text> {
+    let read = call.ask(move |store, live| {
+        let found = find_datum(store, Some(live), &DatumRef::InJob { job, id: datum })?;
+        let mut text = Vec::new();
+        for one in logs::tries_of(store, &found.result) {
+            text.extend_from_slice(&one?.bytes);
+        }
+        Ok::<_, EngineError>(Text(format!("{}.log", found.view.id.short(16)), text))
+    });
+    read.await
 }
 
 /// Why a job is stopped.

@@ -158,5 +158,5 @@ async fn stop(call: Call, Path(OfWork { id }): Path<OfWork>) -> Result<Done> {
 
 fn missing(id: &str) -> Problem {
     Problem::new(specs::ErrorKind::NotFound, format!("operation `{id}` not found"))
-        .hint("finished operations are kept for a day, until the server ends")
+        .hint("finished operations are kept for a day, or until the server stops")
 }

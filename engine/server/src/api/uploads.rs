@@ -184,7 +184,8 @@ impl Part for Files {
     }
 }
 
-/// A form: the name of each file is its part's file name, or else the part's own.
+/// A form: the name of each file is its part's file name, or else the part's own. Before the files, a page sends the message and the
+/// directory as `-message` and `-directory`.
 fn form() -> schemars::Schema {
     let file = serde_json::json!({ "type": "string", "format": "binary" });
     schemars::json_schema!({
@@ -252,7 +253,7 @@ const FORM_FILES: usize = 10_000;
 
 async fn commit_form(
     call: Call,
-    change: NewChange,
+    mut change: NewChange,
     directory: &FilePath,
     mut form: Multipart,
 ) -> Result<With<Answer<PutView>>> {
@@ -260,8 +261,22 @@ async fn commit_form(
         |error: axum::extract::multipart::MultipartError| Problem::usage(error.body_text(), "send the form again");
     let store = call.store();
     let _operation = store.operation();
+    let mut directory = directory.clone();
     let (mut files, mut new_bytes) = (Vec::new(), 0);
-    while let Some(field) = form.next_field().await.map_err(wrong)? {
+    while let Some(mut field) = form.next_field().await.map_err(wrong)? {
+        match (field.file_name(), field.name()) {
+            // What a browser sends for an input in which nobody chose a file.
+            (Some(""), _) => continue,
+            (None, Some("-message")) => {
+                change.message = text_of(&mut field).await?;
+                continue;
+            }
+            (None, Some("-directory")) => {
+                directory = super::commits::file_path(text_of(&mut field).await?.trim_start_matches('/'))?;
+                continue;
+            }
+            _ => {}
+        }
         let name = field.file_name().or(field.name()).unwrap_or_default().trim_start_matches('/').to_owned();
         let path = super::commits::file_path(&format!("{}{name}", directory.as_prefix().trim_start_matches('/')))?;
         if files.len() == FORM_FILES {
@@ -279,6 +294,23 @@ async fn commit_form(
         change.commit(store, |base| listing.edits(store, base))
     })
     .await
+}
+
+/// Most bytes of a text in a form.
+const TEXT_BYTES: usize = 64 << 10;
+
+/// The text of a field of a form.
+async fn text_of(field: &mut Field<'_>) -> Result<String> {
+    let wrong =
+        |error: axum::extract::multipart::MultipartError| Problem::usage(error.body_text(), "send the form again");
+    let mut bytes = Vec::new();
+    while let Some(piece) = field.chunk().await.map_err(wrong)? {
+        bytes.extend_from_slice(&piece);
+        if bytes.len() > TEXT_BYTES {
+            return Err(Problem::usage("a text of the form is too long", "write less"));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::usage("a text of the form is not UTF-8", "send the form again"))
 }
 
 /// Stores a file of a form while it arrives; returns it and the bytes of it that are new.

@@ -17,11 +17,37 @@ use serde_json::Value;
 use server::{Machine, Options, Server};
 use specs::BranchName;
 
-/// Writes each input file again, and logs its command.
+/// Writes each input file again, and logs its command. The content `long` makes it print 2,500 lines; `bad` makes it fail, and print what a
+/// page must not have.
 fn work(call: Call) -> Reply {
-    let log = (call.cmd.join("\n") + "\n").into_bytes();
+    if call.inputs.values().any(|content| content == b"bad") {
+        let log =
+            "start\n\u{1b}[31mERROR\u{1b}[0m: \u{202e}txt <img src=x onerror=alert(2)>\r\n<script>alert(1)</script>\n";
+        return Reply { log: log.as_bytes().to_vec(), code: 3, ..Reply::default() };
+    }
+    let is_long = call.inputs.values().any(|content| content == b"long");
+    let lines = || (1..=2500).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n") + "\n";
+    let log = if is_long { lines() } else { call.cmd.join("\n") + "\n" }.into_bytes();
     let files = call.inputs.into_iter().filter_map(|(path, bytes)| Some((path.split_once('/')?.1.to_owned(), bytes)));
     Reply { files: files.collect(), log, ..Reply::default() }
+}
+
+/// A page without what its forms send, which is as people wrote it: fields, and the text of those with several lines.
+pub(crate) fn without_what_forms_send(html: &str) -> String {
+    let mut pieces = html.split('<');
+    let mut rest = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (tag, text) = piece.split_once('>').unwrap_or((piece, ""));
+        match tag.split(' ').next() {
+            Some("textarea") => {}
+            Some("input" | "option") => rest.push_str(text),
+            _ => {
+                rest.push('<');
+                rest.push_str(piece);
+            }
+        }
+    }
+    rest
 }
 
 /// Carries every message to nobody.
@@ -120,6 +146,11 @@ impl Running {
         Self { url, engine, client: reqwest::Client::new(), answering, stop: Some(stop), folder: Some(folder) }
     }
 
+    /// What sends requests.
+    pub(crate) fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     /// From now on jobs run.
     pub(crate) fn run_jobs(&self) {
         let engine = self.engine.clone();
@@ -176,10 +207,15 @@ impl Running {
 impl Running {
     /// Applies a pipeline that reads a repository, file by file, and whose command is its name and these words.
     pub(crate) async fn pipeline(&self, name: &str, repo: &str, words: &[&str]) {
+        self.pipeline_of(name, (repo, "/*"), words).await;
+    }
+
+    /// The same, with a glob.
+    pub(crate) async fn pipeline_of(&self, name: &str, (repo, glob): (&str, &str), words: &[&str]) {
         let cmd: Vec<&str> = std::iter::once(name).chain(words.iter().copied()).collect();
         let spec = serde_json::json!({
             "pipeline": { "name": name },
-            "input": { "pfs": { "repo": repo, "glob": "/*" } },
+            "input": { "pfs": { "repo": repo, "glob": glob } },
             "transform": { "image": "img", "cmd": cmd },
         });
         let set = specs::parse_specs(&[("p.json".to_owned(), spec.to_string())]);
