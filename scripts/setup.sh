@@ -2,7 +2,7 @@
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
 # stages), terminal (a pager and a pseudo-terminal, for tests); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
-# proof (outside tools that check what pv signs); metrics (what reads metrics, alert rules and units: prometheus-client, promtool, systemd-analyze); api (what reads and calls the HTTP API: validators, schemathesis, a generator of clients); notify (standardwebhooks and aiosmtpd, which receive notifications); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
+# proof (outside tools that check what pv signs); metrics (what reads metrics, alert rules and units: prometheus-client, promtool, systemd-analyze); api (what reads and calls the HTTP API: validators, schemathesis, a generator of clients); notify (standardwebhooks and aiosmtpd, which receive notifications); page (Chromium, nginx and axe-core, which open the page); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
 # Exit code 6: something is missing that it may not install; it says what, in a line to paste.
 set -euo pipefail
 
@@ -42,6 +42,9 @@ has_headers() { # has_headers FOLDER: of a compiler, beside its library or where
     [ ${#headers[@]} -gt 0 ] && [ -e "${headers[0]}" ]
 }
 
+has_chromium() { command -v chromium || command -v chromium-browser || command -v google-chrome; }
+has_fonts() { find -L /usr/share/fonts /usr/local/share/fonts -name '*.ttf' | grep -q .; }
+
 # venv NAME PACKAGE...: a Python with these packages, below the target folder. Versions are fixed where tests depend on them.
 venv() {
     local folder=${CARGO_TARGET_DIR:-target}/$1
@@ -62,6 +65,21 @@ unpacked() {
         cp "$unpacked/$3" "$folder/"
     local done=$?
     rm -rf "$unpacked"
+    return "$done"
+}
+# axe VERSION SHA256: axe-core as its makers publish it, one script, into the target folder.
+axe() {
+    local folder=${CARGO_TARGET_DIR:-target}/page-tools file=axe-core-$1.tgz fetched
+    [ -e "$folder/axe-$1.js" ] && return
+    mkdir -p "$folder" && fetched=$(mktemp -d) || return
+    (
+        cd "$fetched"
+        if command -v npm >/dev/null; then npm pack --silent "axe-core@$1" >/dev/null; else
+            curl -fsSLO "https://registry.npmjs.org/axe-core/-/$file"
+        fi && echo "$2  $file" | sha256sum --check --quiet && tar -xzf "$file" package/axe.min.js
+    ) >&2 && cp "$fetched/package/axe.min.js" "$folder/axe-$1.js"
+    local done=$?
+    rm -rf "$fetched"
     return "$done"
 }
 after() { # what is left to do when all packages are there
@@ -91,6 +109,11 @@ after() { # what is left to do when all packages are there
     if [[ " $* " == *' notify '* ]]; then
         venv notify-tools 'standardwebhooks==1.1.0' 'aiosmtpd==1.4.6' ||
             echo 'setup: receivers of notifications could not be installed; their tests are left out' >&2
+    fi
+    if [[ " $* " == *' page '* ]]; then
+        unpacked page-tools nginx usr/sbin/nginx || echo 'setup: nginx could not be fetched; its tests are left out' >&2
+        axe 4.14.1 e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745 ||
+            echo 'setup: axe-core could not be fetched; its tests are left out' >&2
     fi
 }
 
@@ -137,6 +160,12 @@ for part in "$@"; do
             need systemd command -v systemd-analyze
             need curl command -v curl
             need openssl command -v openssl
+            ;;
+        page)
+            need chromium has_chromium
+            need fonts-dejavu-core has_fonts
+            need curl command -v curl
+            need libpcre2-8-0 test -e "/usr/lib/$(uname -m)-linux-gnu/libpcre2-8.so.0"
             ;;
         s3 | numpy | proof | api | notify)
             need python3 command -v python3

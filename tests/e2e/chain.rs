@@ -27,10 +27,6 @@ const GRAPH: [(&str, &[&str]); 10] = [
 /// This pipeline fails on content with this word.
 const FAILS: (&str, &str) = ("p3", "bad");
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 fn spec_of(pipeline: &str, inputs: &[&str]) -> String {
     let read: Vec<String> = inputs.iter().map(|input| format!("cat /pfs/{input}/x")).collect();
     let mut script = format!("{{ printf '{pipeline}('; {}; printf ')'; }} > /pfs/out/x", read.join("; printf ,; "));

@@ -12,11 +12,6 @@ use crate::support::*;
 /// The exit code after a timeout.
 const TIMED_OUT: i32 = 8;
 
-/// A number from the environment, for longer tests.
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |text| text.parse().unwrap())
-}
-
 /// Waits for a successful end; returns the output.
 #[track_caller]
 fn ended(run: Background) -> String {

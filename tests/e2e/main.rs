@@ -5,6 +5,7 @@
 //! - `serve` the long-running engine; `deploy` service managers, containers, logs; `server_page` the page about the server; `api` the API
 //!   as tools of others see it; `server_load` the server under load; `server_keys` a killed server; `stranger` a server and its client on
 //!   two bare machines
+//! - `page` the page in a real browser
 //! - `watching` what a running job shows
 //! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` concurrent processes and crashes during a run
@@ -76,6 +77,7 @@ mod outcome;
 mod output;
 mod owner;
 mod pachyderm;
+mod page;
 mod pipeline;
 mod published;
 mod put;

@@ -19,10 +19,6 @@ use crate::support::*;
 /// Longest wait for an answer: one that never comes fails the test.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-fn number(name: &str, default: usize) -> usize {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
 /// A server at a free port, started by `command`; and that port.
 fn start(env: &TestEnv, command: Command) -> (Background, u16) {
     let serve = serve_with(env, command);
@@ -191,7 +187,7 @@ impl Load {
 #[expect(clippy::print_stderr, reason = "for whoever lets it run longer")]
 fn what_was_acknowledged_before_kill_9_is_there_once_and_events_are_complete() {
     let env = test_env!();
-    let (kills, clients) = (number("PV_KILLS", 3), number("PV_CLIENTS", 12));
+    let (kills, clients): (usize, usize) = (number("PV_KILLS", 3), number("PV_CLIENTS", 12));
     let load = Load { token: token(&env, "load"), ..Load::default() };
     let (serve, port) = start(&env, serve_command(&env));
     let mut serve = Some(serve);

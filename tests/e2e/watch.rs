@@ -195,14 +195,10 @@ fn assert_each_once(env: &TestEnv, count: usize) {
     }
 }
 
-fn number(variable: &str, default: usize) -> usize {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
-}
-
 /// `PV_KILLS` sets how often; `PV_SEED` when.
 #[test]
 fn nothing_is_lost_or_doubled_when_watchers_and_servers_are_killed() {
-    let (kills, seed) = (number("PV_KILLS", 6), number("PV_SEED", 1) as u64);
+    let (kills, seed) = (number("PV_KILLS", 6), number("PV_SEED", 1));
     let env = place();
     fs::remove_file(env.work().join("in/a.jpg")).unwrap();
     // In the folder itself, by a server; and by one of its own, of the same folder.
@@ -230,7 +226,7 @@ fn nothing_is_lost_or_doubled_when_watchers_and_servers_are_killed() {
 /// As above, but each file is moved once it is committed: none may be only in the folder it came from, or nowhere.
 #[test]
 fn no_file_is_lost_when_a_watch_that_moves_files_is_killed() {
-    let (kills, seed) = (number("PV_KILLS", 4), number("PV_SEED", 1) as u64);
+    let (kills, seed) = (number("PV_KILLS", 4), number("PV_SEED", 1));
     let env = place();
     fs::remove_file(env.work().join("in/a.jpg")).unwrap();
     let count = 20 * kills;

@@ -1,5 +1,6 @@
 //! What end-to-end tests of the `pv` binary need: a place of their own, and output without what differs from run to run.
 //!
+//! - `browser` a real browser
 //! - `crates` whether each crate uses what it declares
 //! - `doors` what the command line may name of what is stored
 //! - `env` a temporary folder with a store, and calls of `pv` in it
@@ -19,12 +20,14 @@
 //!
 //! Variables scale the long tests: `PV_CASES`, `PV_KILLS` (with `PV_SEED`, `PV_CLIENTS`), `PV_COMMITS`, `PV_BURST`, `PV_DAMAGES`, `PV_FORGERIES`, `PV_GC_SECONDS`,
 //! `PV_LOG_BYTES`, `PV_OUTPUT_FILES`, `PV_LOOKS` with `PV_LOOK_SECONDS` (looks while owners come and go), `PV_BOUND_SECONDS` (how long an
-//! owner may take to end). `PV_TEST_BINARY` is the server under load. `PV_TEST_SERVER=1` has each call of `pv` go through a server. `PV_PARSE_ONLY` ends a command after its arguments were parsed.
+//! owner may take to end). `PV_TEST_BINARY` is the server under load. `PV_SCREENSHOTS` is
+//! the folder for pictures of the page. `PV_TEST_SERVER=1` has each call of `pv` go through a server. `PV_PARSE_ONLY` ends a command after its arguments were parsed.
 //!
 //! Tools of others check ours: `moto` is the S3 server; numpy, pandas and Pillow compute what `pv diff` prints; `in-toto-attestation`,
 //! `securesystemslib`, `openssl`, `sha256sum` and `unzip` check what pv signs, `signed_note` and `tlog_tiles` its checkpoints;
-//! `standardwebhooks` and `aiosmtpd` receive its notifications.
+//! `standardwebhooks` and `aiosmtpd` receive its notifications; Chromium opens its page, and `axe-core` looks for what shuts people out.
 
+pub mod browser;
 pub mod crates;
 pub mod doors;
 pub mod env;

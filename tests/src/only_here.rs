@@ -60,6 +60,7 @@ pub const ONLY_HERE: &[(&str, &str)] = &[
     ("outcome::a_last_step_whose_owner_dies_before_its_answer_is_made_once", OWNS),
     ("owner", OWNS),
     ("remote", "starts servers itself"),
+    ("page", "starts servers itself"),
     ("run::a_timeout_ends_the_run_and_keeps_what_is_done", "beside an engine that stays, --timeout ends only the wait"),
     (
         "run::docker_that_does_not_answer_is_unavailable_and_never_replaced",
