@@ -18,7 +18,7 @@ PV = $(TARGET_DIR)/$(TRIPLE)/release/pv
 # nextest runs tests in parallel processes; plain cargo does where it is missing.
 TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run --no-fail-fast' || echo test)
 
-.PHONY: help env setup rocksdb build demo demo-training test bare-root verify fmt-check lint doc bench bench-quick install
+.PHONY: help env setup rocksdb build demo demo-training test bare-root verify fmt-check lint doc bench bench-quick screenshots install
 
 help:
 	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
@@ -28,6 +28,7 @@ help:
 	@echo 'make bare-root   does a fresh Debian build this? (root, 2 to 5 minutes; a part of CI)'
 	@echo 'make verify    formatting, lints, documentation and tests'
 	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
+	@echo 'make screenshots   each view of the page in both themes, as pictures below the target folder'
 	@echo 'make install   the binary to $(PREFIX)/bin/$(NAME); NAME=… picks another name'
 
 setup:
@@ -51,10 +52,15 @@ demo-training: build
 	PV='$(PV)' examples/model-training/demo.sh
 
 test: rocksdb
-	@scripts/setup.sh docker python terminal s3 numpy proof metrics api notify
+	@scripts/setup.sh docker python terminal s3 numpy proof metrics api notify page
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
 	@echo 'make: the end-to-end tests once more, through a server' >&2
 	@PV_TEST_SERVER=1 scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e -- $$(scripts/only-here.sh --skip)
+
+# Each view in both themes, below the target folder, to be looked at.
+screenshots: rocksdb
+	@scripts/setup.sh docker python page
+	@PV_SCREENSHOTS='$(TARGET_DIR)/screenshots' scripts/with-docker.sh cargo test --workspace --locked --test e2e page::pictures -- --nocapture
 
 bare-root:
 	@tests/bare-root.sh
@@ -71,7 +77,7 @@ doc: rocksdb
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 
 bench bench-quick: build
-	@scripts/setup.sh docker bench
+	@scripts/setup.sh docker bench page
 	@PV='$(PV)' scripts/with-docker.sh python3 scripts/bench $(if $(filter bench-quick,$@),--quick) $(BENCH)
 
 install: build

@@ -19,7 +19,7 @@ import traceback
 
 import disk
 import inputs
-from cases import beside, change, datums, diff_million, engine, history, huge, large, many, million, serve, server, small, source, specs, trace, watch
+from cases import beside, change, datums, diff_million, engine, history, huge, large, many, million, page, serve, server, small, source, specs, trace, watch
 from measure import Failed, run
 from report import Table
 from sizes import FULL, QUICK, Sizes
@@ -28,9 +28,9 @@ from sizes import FULL, QUICK, Sizes
 CASES = {
     "beside": beside, "small": small, "large": large, "source": source, "many": many, "huge": huge, "engine": engine, "datums": datums,
     "change": change, "million": million, "serve": serve, "server": server, "trace": trace, "history": history, "diff-million": diff_million,
-    "specs": specs, "watch": watch,
+    "specs": specs, "watch": watch, "page": page,
 }
-SPARSE = {"many", "huge", "beside", "change", "million", "serve", "server", "trace", "history", "diff-million", "specs", "watch"}  # too large for a disk that is written in whole before; their targets compare pv with itself, or are limits
+SPARSE = {"many", "huge", "beside", "change", "million", "serve", "server", "trace", "history", "diff-million", "specs", "watch", "page"}  # too large for a disk that is written in whole before; their targets compare pv with itself, or are limits
 TARGET = pathlib.Path(__file__).parents[2] / "BENCHMARKS.md"
 
 

@@ -33,6 +33,9 @@ class Sizes:
     closed_files: int  # one after another, in a watched folder
     watched_files: int  # of a folder where nothing happens
     rest_seconds: int  # that this is measured
+    page_pipelines: int  # and as many repositories, of the store that the page shows
+    page_datums: int  # of its largest job
+    page_runs: int
     memory_bytes: int  # that a step finds ready to use
     disk_bytes: int  # of a place whose times are judged against a floor
 
@@ -42,6 +45,7 @@ FULL = Sizes(
     million_datums=1_000_000, traced_datums=100_000,
     asked_seconds=4, clients=200, commits_each=20, listeners=1_000, heard_commits=50, upload_bytes=10 * GIB,
     closed_files=100, watched_files=100_000, rest_seconds=60,
+    page_pipelines=500, page_datums=100_000, page_runs=5_000,
     memory_bytes=GIB, disk_bytes=12 * GIB,
 )
 QUICK = Sizes(
@@ -50,5 +54,6 @@ QUICK = Sizes(
     million_datums=10_000, traced_datums=2_000,
     asked_seconds=1, clients=50, commits_each=4, listeners=100, heard_commits=10, upload_bytes=512 * MIB,
     closed_files=5, watched_files=5_000, rest_seconds=5,
+    page_pipelines=40, page_datums=2_000, page_runs=200,
     memory_bytes=512 * MIB, disk_bytes=4 * GIB,  # jobs wait below 2 GiB
 )
