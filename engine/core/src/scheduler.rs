@@ -390,6 +390,10 @@ impl Engine {
         let is_full = !self.slots.is_open();
         let inputs = InputResolver::new(&self.store, &open);
         for job in open.iter().filter(|job| needed.contains(&key_of(job))) {
+            // There may be very many, and who ends the engine does not wait for them.
+            if self.phase() != Phase::Running {
+                return Ok(false);
+            }
             let key = key_of(job);
             if self.active.lock().expect("no panic under this lock").contains_key(&key) {
                 continue;
