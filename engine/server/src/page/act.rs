@@ -87,7 +87,7 @@ pub(super) async fn act(
     let answer: Value =
         to_bytes(body, ANSWER_BYTES).await.ok().and_then(|body| serde_json::from_slice(&body).ok()).unwrap_or_default();
     if let Some(typed) = typed.filter(|_| is_check) {
-        return Ok(document(typed.checked(&app.options().base_path, &warnings_in(&answer))));
+        return Ok(document(web::frame::checked(&app.options().base_path, &typed, &warnings_in(&answer))));
     }
     let next = way_back(&app, &filled_in(next, |name| answer.get(name)?.as_str()));
     if let Some(first) = shows.filter(|_| answer.is_object()) {

@@ -51,18 +51,16 @@ pub fn fault(base: &str, here: &str, fault: &Fault<'_>) -> String {
     alone(base, title, &body)
 }
 
-impl Typed {
-    /// The page of specs that were checked and have no errors: they can be applied, or changed further.
-    pub fn checked(&self, base: &str, warnings: &[SpecProblem]) -> String {
-        let found = if warnings.is_empty() { "No problems were found." } else { "No errors were found, but warnings." };
-        let body = html! {
-            h1 { "Checked" }
-            p role="status" { (found) }
-            (spec::mended(base, self, warnings, "Apply it, or change it further"))
-            p { a href=(address::home().under(base)) { "To the overview" } }
-        };
-        alone(base, "Checked", &body)
-    }
+/// The page of specs that were checked and have no errors: they can be applied, or changed further.
+pub fn checked(base: &str, typed: &Typed, warnings: &[SpecProblem]) -> String {
+    let found = if warnings.is_empty() { "No problems were found." } else { "No errors were found, but warnings." };
+    let body = html! {
+        h1 { "Checked" }
+        p role="status" { (found) }
+        (spec::mended(base, typed, warnings, "Apply it, or change it further"))
+        p { a href=(address::home().under(base)) { "To the overview" } }
+    };
+    alone(base, "Checked", &body)
 }
 
 /// The page where one logs in. `next`: where to go then, without the base path.
@@ -159,11 +157,11 @@ mod tests {
     #[test]
     fn specs_that_were_checked_are_still_there() {
         let typed = Typed { text: "pipeline:\n  name: <b>\n".to_owned(), next: "/pipelines".to_owned() };
-        let page = typed.checked("/pv", &[]);
+        let page = checked("/pv", &typed, &[]);
         assert!(page.contains("No problems were found.") && page.contains("name: &lt;b&gt;"), "{page}");
         assert!(page.contains("name=\"specs:spec\"") && page.contains("value=\"/pipelines\""), "{page}");
         let warning = SpecProblem { line: 2, column: 3, is_error: false, message: "odd name".to_owned(), hint: None };
-        let page = typed.checked("/pv", &[warning]);
+        let page = checked("/pv", &typed, &[warning]);
         assert!(page.contains("warning: odd name") && page.contains("id=\"L2\""), "{page}");
         assert!(!page.contains("No problems"), "{page}");
     }

@@ -14,7 +14,7 @@ use visible::visible;
 mod alone;
 mod visible;
 
-pub use alone::{Fault, done, fault, login, welcome};
+pub use alone::{Fault, checked, done, fault, login, welcome};
 
 /// The `Content-Security-Policy` of every page: nothing from elsewhere, no script or style in the document.
 pub const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; \
