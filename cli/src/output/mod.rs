@@ -1,7 +1,7 @@
 //! What commands print: results on stdout, everything else on stderr.
 //!
 //! - `list` lists: a table for users, one JSON object per line for programs; limits by number and age
-//! - `human` times and ids for display; `number` figures and percentages
+//! - `human` times and ids for display
 //! - `failure` how failures are printed
 //! - `escape` escapes untrusted text: its control characters never reach a terminal
 //! - `fit` cuts or wraps text for the width of a terminal; `table` columns that fit
@@ -26,7 +26,6 @@ mod failure;
 mod fit;
 mod human;
 mod list;
-pub(crate) mod number;
 mod pager;
 mod progress;
 mod screen;

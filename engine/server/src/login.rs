@@ -1,5 +1,7 @@
 //! The address of a login link: a browser that opens it gets its session.
 
+use std::net::IpAddr;
+
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -33,21 +35,9 @@ async fn log_in(
     let from = address_of(&app, peer.as_deref(), &headers);
     let now = app.store().clock().now();
     let access = app.logins().open(&code).and_then(|client| app.tokens().of_client(&client, now).ok());
-    let line = AuditLine {
-        at: now,
-        who: access.as_ref().map(|access| access.who.clone()).unwrap_or_default(),
-        from: Some(from.to_string()),
-        operation: NAME.to_owned(),
-        on: None,
-        outcome: if access.is_some() { 200 } else { 401 },
-        why: access.is_none().then(|| "unknown, used or old link".to_owned()),
-        request: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
-    };
-    if let Err(error) = app.audit().append(&line) {
-        tracing::error!("the audit log cannot be written: {error}");
-    }
+    let wrong = "unknown, used or old link";
+    note_login(&app, &headers, from, access.as_ref().map_or(Err(wrong), |access| Ok((200, access.who.as_str()))))?;
     let Some(access) = access else {
-        app.ensure_few_wrong_tokens(from)?;
         let problem = Problem::new(specs::ErrorKind::Refused, "this login link is unknown, was used, or is too old");
         return Err(problem.status(StatusCode::UNAUTHORIZED).hint("`pv login --link URL` makes another one"));
     };
@@ -61,4 +51,33 @@ async fn log_in(
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(web::frame::POLICY));
     Ok(response)
+}
+
+/// Notes in the audit log that somebody logged in, or tried to; an error if there were too many wrong tries from this address. `outcome`:
+/// the status and who it is, or what was wrong.
+pub(crate) fn note_login(
+    app: &App,
+    headers: &HeaderMap,
+    from: IpAddr,
+    outcome: std::result::Result<(u16, &str), &str>,
+) -> Result<()> {
+    let (status, who) = outcome.unwrap_or((401, ""));
+    let line = AuditLine {
+        at: app.store().clock().now(),
+        who: who.to_owned(),
+        from: Some(from.to_string()),
+        operation: NAME.to_owned(),
+        on: None,
+        outcome: status,
+        why: outcome.err().map(str::to_owned),
+        request: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
+    };
+    if let Err(error) = app.audit().append(&line) {
+        tracing::error!("the audit log cannot be written: {error}");
+    }
+    if outcome.is_err() {
+        app.metrics().wrong_token();
+        app.ensure_few_wrong_tokens(from)?;
+    }
+    Ok(())
 }

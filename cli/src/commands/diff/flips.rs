@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use answers::diff::words::cut;
 use answers::diff::{Decision, Flips, Record, Sides, Verdict, flips};
 use compare::CellChange;
 use specs::ErrorKind;
@@ -196,10 +197,7 @@ fn may_say_why(field: &str) -> bool {
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(CHARACTERS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+    cut(text, CHARACTERS)
 }
 
 /// The records as CSV: path, key, verdict, old, new, and the other changed fields as JSON.

@@ -1,5 +1,6 @@
 //! Prints the table: as text, as Markdown, as CSV.
 
+use answers::diff::words::number;
 use std::collections::BTreeSet;
 
 use answers::metrics::{Goal, Metric, Row, Table};
@@ -8,7 +9,6 @@ use serde_json::Value;
 use crate::commands::diff::page::escaped;
 use crate::context::{Context, Store};
 use crate::error::Result;
-use crate::output::number::number;
 
 /// Most metrics and parameters in one table; --only and --by choose others.
 const COLUMNS: usize = 12;

@@ -1,5 +1,6 @@
 //! The metrics of two sides, a line each.
 
+use answers::diff::words::number;
 use answers::metrics::{SideBySide, Sides};
 use specs::PipelineName;
 
@@ -7,7 +8,6 @@ use super::print::word;
 use crate::context::Context;
 use crate::error::Result;
 use crate::output::count;
-use crate::output::number::number;
 
 /// Prints the current and the new values of the metrics; nothing if there are none.
 pub(in crate::commands) fn print(cx: &Context, pipeline: &PipelineName, sides: &Sides) -> Result<()> {

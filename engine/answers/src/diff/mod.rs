@@ -16,6 +16,7 @@ mod folders;
 mod listing;
 mod sides;
 mod why;
+pub mod words;
 
 pub use content::{Named, compare_files};
 pub use directories::Directories;

@@ -53,18 +53,18 @@ pub fn tensors(
 /// A picture of an image whose longer side has at most so many pixels; or why there is none.
 pub fn picture(store: &Store, file: &FileView, longer_side: u32) -> Result<std::result::Result<Picture, String>> {
     if file.size_bytes > PICTURE_BYTES {
-        return Ok(Err(format!("the file is larger than {} MB", PICTURE_BYTES >> 20)));
+        return Ok(Err(format!("the file is larger than {} MiB", PICTURE_BYTES >> 20)));
     }
     let bounds = Bounds { text_bytes: 0, picture_side: longer_side, tensors: 0 };
     let limits = Limits { pixels: PICTURE_PIXELS, ..Limits::default() };
     let start = bytes(store, file, 0, 16)?;
     if Kind::of(file.path.name(), &start) != Kind::Image {
-        return Ok(Err("it is no image that pv reads".to_owned()));
+        return Ok(Err("pv cannot read it as an image".to_owned()));
     }
     Ok(match opened(store, file, |side| compare::show(side, &bounds, &limits))? {
         Shown::Picture(picture) => Ok(picture),
         Shown::Nothing(why) => Err(why),
-        Shown::Text(..) | Shown::Tensors(..) => Err("it is no image that pv reads".to_owned()),
+        Shown::Text(..) | Shown::Tensors(..) => Err("pv cannot read it as an image".to_owned()),
     })
 }
 

@@ -23,7 +23,7 @@ pub struct TablePage {
 }
 
 /// At most `take` rows of a CSV or TSV file, from the byte `from` on, where a row begins; `None`: from the first row after the header. The
-/// reason, if it is no such file, or malformed. Fails only if the file cannot be read.
+/// reason, if it is not such a file or is malformed. Fails only if the file cannot be read.
 pub fn rows(
     side: Side<'_>,
     (from, take): (Option<u64>, usize),

@@ -58,7 +58,7 @@ pub struct Statistics {
 }
 
 /// At most `take` tensors of a file after the first `skip`; elements are read while they have no more than `bytes` together. The reason, if
-/// it is no file of tensors, or malformed. Fails only if the file cannot be read.
+/// it is not a file of tensors or is malformed. Fails only if the file cannot be read.
 pub fn tensors(
     side: Side<'_>,
     (skip, take): (usize, usize),

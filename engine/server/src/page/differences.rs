@@ -102,7 +102,7 @@ fn difference(store: &Store, old: &Named, new: &Named) -> Result<(Vec<u8>, &'sta
     let options = Options { picture: true, ..Options::default() };
     let found = compare_files(store, old, new, &options)?.picture;
     let none = || {
-        Problem::new(ErrorKind::NotFound, "there is no picture of the difference: the two are not pictures of one size")
+        Problem::new(ErrorKind::NotFound, "the difference cannot be shown: the two are not pictures of the same size")
     };
     Ok((found.ok_or_else(none)?, "image/png"))
 }

@@ -1,4 +1,4 @@
-//! The page: the views of `web` at their addresses, for browsers that have a session and for whoever shows a token.
+//! The page: the views of `web` at their addresses, for browsers with a session and for clients that send a token.
 //!
 //! - `routes`: which view is where
 //! - `documents`: documents as answers; what fails is shown as one too

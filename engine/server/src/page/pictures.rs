@@ -1,5 +1,5 @@
 //! Small pictures of images: decoded here within bounds, and written anew, so a browser never decodes what somebody stored only to show a
-//! grid. They are found by commit and path, so whoever may not see these sees no picture either.
+//! grid. They are found by commit and path, so a caller who may not see these gets no picture.
 
 use answers::file::{FileView, file_in, shown};
 use axum::body::Body;

@@ -5,19 +5,17 @@ use axum::Form;
 use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use repos::tokens::{AuditLine, Token};
+use repos::tokens::Token;
 use serde::Deserialize;
 use specs::ErrorKind;
 
 use super::act::{own_address, way_back};
 use super::documents::{GoOn, document};
 use crate::app::App;
-use crate::caller::{Peer, REQUEST_ID, address_of};
+use crate::caller::{Peer, address_of};
+use crate::login::note_login;
 use crate::logins::ensure_no_foreign_page;
 use crate::problem::{Problem, Result};
-
-/// The name of this operation.
-const NAME: &str = "logIn";
 
 /// Where somebody wants to go once they are logged in.
 #[derive(Deserialize)]
@@ -64,22 +62,9 @@ fn begin(app: &App, uri: &Uri, headers: &HeaderMap, peer: Option<&Peer>, typed: 
     let from = address_of(app, peer, headers);
     let now = app.store().clock().now();
     let access = typed.token.trim().parse::<Token>().ok().and_then(|token| app.tokens().find(&token, now).ok());
-    let line = AuditLine {
-        at: now,
-        who: access.as_ref().map(|access| access.who.clone()).unwrap_or_default(),
-        from: Some(from.to_string()),
-        operation: NAME.to_owned(),
-        on: None,
-        outcome: if access.is_some() { 303 } else { 401 },
-        why: access.is_none().then(|| "unknown, revoked or expired token".to_owned()),
-        request: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).map(str::to_owned),
-    };
-    if let Err(error) = app.audit().append(&line) {
-        tracing::error!("the audit log cannot be written: {error}");
-    }
+    let wrong = "unknown, revoked or expired token";
+    note_login(app, headers, from, access.as_ref().map_or(Err(wrong), |access| Ok((303, access.who.as_str()))))?;
     let Some(access) = access else {
-        app.metrics().wrong_token();
-        app.ensure_few_wrong_tokens(from)?;
         let problem = Problem::new(ErrorKind::Refused, "this token is unknown, revoked or expired");
         return Err(problem
             .status(StatusCode::UNAUTHORIZED)

@@ -1,10 +1,10 @@
 //! Images and tensors.
 
+use answers::diff::words::{number, share};
 use compare::{Distance, ImageDiff, ImageFacts, MetadataChange, TensorDiff, TensorsDiff};
 
 use super::{Extent, short_pair};
 use crate::commands::diff::page::Block;
-use crate::output::number::{number, share};
 use crate::output::{count, plural};
 
 /// How many frames are named.

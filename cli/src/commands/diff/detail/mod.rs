@@ -6,6 +6,7 @@ mod arrays;
 mod rows;
 mod values;
 
+use answers::diff::words;
 use compare::{BytesDiff, Detail, TextDiff};
 
 use super::page::Block;
@@ -103,34 +104,9 @@ fn bytes(found: &BytesDiff) -> String {
 }
 
 fn short(text: &str) -> String {
-    match text.char_indices().nth(CHARACTERS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+    words::cut(text, CHARACTERS)
 }
 
-/// Two texts, cut so that their first difference is visible.
 fn short_pair(old: &str, new: &str) -> (String, String) {
-    let equal = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
-    if equal < CHARACTERS || old == new {
-        return (short(old), short(new));
-    }
-    let from = |text: &str| {
-        let rest: String = text.chars().skip(equal - CHARACTERS / 4).collect();
-        format!("…{}", short(&rest))
-    };
-    (from(old), from(new))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_cut_where_they_differ() {
-        let (one, other) = (format!("{}1", "x".repeat(200)), format!("{}2", "x".repeat(200)));
-        let (old, new) = short_pair(&one, &other);
-        assert!(old.ends_with("x1") && new.ends_with("x2") && old.chars().count() < 80, "{old} {new}");
-        assert_eq!(short_pair("a", "b"), ("a".to_owned(), "b".to_owned()));
-    }
+    words::cut_pair(old, new, CHARACTERS)
 }

@@ -1,19 +1,24 @@
 //! Values of JSON and YAML.
 
+use answers::diff::words::{self, value};
 use compare::{ListPairing, MetricChange, MetricsDiff, PairedBy};
 
 use super::{Extent, short_pair};
 use crate::commands::diff::page::Block;
 use crate::output::count;
-use crate::output::number::{number, share, value};
 
 /// How many lists and keys are named before the values.
 const NAMED: usize = 5;
 
 pub(super) fn blocks(found: &MetricsDiff, extent: Extent) -> Vec<Block> {
     let named = if extent.all { usize::MAX } else { NAMED };
-    let mut blocks: Vec<Block> =
-        found.lists.iter().filter(|list| is_told(list)).take(named).map(|list| Block::Line(list_words(list))).collect();
+    let mut blocks: Vec<Block> = found
+        .lists
+        .iter()
+        .filter(|list| is_told(list))
+        .take(named)
+        .map(|list| Block::Line(words::pairing(list)))
+        .collect();
     let repeated = found.repeated_keys.iter().take(named);
     blocks.extend(repeated.map(|key| {
         Block::Line(format!(
@@ -43,33 +48,9 @@ fn is_told(list: &ListPairing) -> bool {
     list.by != PairedBy::Sequence || list.lacks_key
 }
 
-/// `(all): 10 → 11 records by id, in another order`.
-fn list_words(list: &ListPairing) -> String {
-    let by = if list.by == PairedBy::Key { list.key.join(", ") } else { "content".to_owned() };
-    let order = if list.reordered { ", in another order" } else { "" };
-    let lacks = if list.lacks_key { "; the key is ignored: no record has it" } else { "" };
-    let limited = if list.limited { "; similar records were not matched: they have too many fields" } else { "" };
-    let place = if list.path == "(all)" { String::new() } else { format!("{}: ", list.path) };
-    format!(
-        "{place}records by {by}: {} → {}{order}{lacks}{limited}",
-        count(list.old_items as u64),
-        count(list.new_items as u64)
-    )
-}
-
 fn row(change: &MetricChange) -> Vec<String> {
-    let words = match (change.change, change.relative, &change.old, &change.new) {
-        (_, _, None, _) => "added".to_owned(),
-        (_, _, _, None) => "removed".to_owned(),
-        (Some(change), relative, ..) => {
-            let sign = if change > 0.0 { "+" } else { "" };
-            let relative = relative.map_or_else(String::new, |relative| format!(" ({sign}{})", share(relative)));
-            format!("{sign}{}{relative}", number(change))
-        }
-        _ => change.sorts.map_or_else(String::new, |[old, new]| format!("{old} → {new}")),
-    };
     let (old, new) = short_pair(&value(change.old.as_ref()), &value(change.new.as_ref()));
-    vec![change.path.clone(), old, new, words]
+    vec![change.path.clone(), old, new, words::change(change)]
 }
 
 pub(super) fn summary(found: &MetricsDiff, most: usize) -> String {

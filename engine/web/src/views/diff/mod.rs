@@ -6,14 +6,12 @@
 //! - `content`: one file by its kind: `text`, `table`, `values` (metrics and tensors), `pictures`
 //! - `flips`: which decisions changed
 //! - `runs`: two runs, a line for each repository
-//! - `numbers`: numbers and values in words
 //!
 //! A page costs what it shows: of many differences only a page is read, and large files are compared only if somebody asks for it.
 
 mod content;
 mod flips;
 mod listing;
-mod numbers;
 mod pair;
 mod pictures;
 mod runs;

@@ -4,11 +4,11 @@
 //! enlarged and moved together (`assets/diff.js`).
 
 use answers::diff::Named;
+use answers::diff::words::{number, share};
 use compare::{ImageDiff, ImageFacts};
 use maud::{Markup, html};
 use specs::words::count;
 
-use super::numbers::{number, share};
 use super::pair::Pair;
 use super::{Asked, given};
 use crate::address;

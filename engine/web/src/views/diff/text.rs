@@ -1,5 +1,6 @@
 //! Lines that differ: one below the other, or side by side.
 
+use answers::diff::words;
 use compare::{Hunk, TextDiff};
 use maud::{Markup, html};
 use specs::words::{count, plural};
@@ -160,23 +161,12 @@ fn pair_up<'t>(rows: &mut Vec<Row<'t>>, removed: &mut Vec<Line<'t>>, added: &mut
 
 /// A text, cut to what a table shows.
 pub(super) fn short(text: &str) -> String {
-    match text.char_indices().nth(CHARACTERS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
-    }
+    words::cut(text, CHARACTERS)
 }
 
 /// Two texts, cut so that their first difference is visible.
 pub(super) fn short_pair(old: &str, new: &str) -> (String, String) {
-    let equal = old.chars().zip(new.chars()).take_while(|(old, new)| old == new).count();
-    if equal < CHARACTERS || old == new {
-        return (short(old), short(new));
-    }
-    let from = |text: &str| {
-        let rest: String = text.chars().skip(equal - CHARACTERS / 4).collect();
-        format!("…{}", short(&rest))
-    };
-    (from(old), from(new))
+    words::cut_pair(old, new, CHARACTERS)
 }
 
 #[cfg(test)]

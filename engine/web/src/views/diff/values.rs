@@ -1,10 +1,10 @@
 //! Values of JSON and YAML that differ, and tensors.
 
-use compare::{Distance, ListPairing, MetricChange, MetricsDiff, PairedBy, TensorDiff, TensorsDiff};
+use answers::diff::words::{self, number, value};
+use compare::{Distance, MetricChange, MetricsDiff, PairedBy, TensorDiff, TensorsDiff};
 use maud::{Markup, html};
 use specs::words::{count, plural};
 
-use super::numbers::{number, share, value};
 use super::text::{short, short_pair};
 
 /// How many lists and keys are named before the values.
@@ -20,7 +20,7 @@ pub(super) fn metrics(found: &MetricsDiff, more: &Markup) -> Markup {
             (count(found.removed as u64)) " removed, "
             (count(found.unchanged as u64)) " the same."
         }
-        @for list in lists.take(NAMED) { p .dim { (list_words(list)) } }
+        @for list in lists.take(NAMED) { p .dim { (words::pairing(list)) "." } }
         @for key in found.repeated_keys.iter().take(NAMED) {
             p .dim {
                 "Key " code { (key) }
@@ -50,34 +50,14 @@ pub(super) fn metrics(found: &MetricsDiff, more: &Markup) -> Markup {
     }
 }
 
-fn list_words(list: &ListPairing) -> String {
-    let by = if list.by == PairedBy::Key { list.key.join(", ") } else { "content".to_owned() };
-    let order = if list.reordered { ", in another order" } else { "" };
-    let lacks = if list.lacks_key { "; the key is ignored: no record has it" } else { "" };
-    let limited = if list.limited { "; similar records were not matched: they have too many fields" } else { "" };
-    let place = if list.path == "(all)" { String::new() } else { format!("{}: ", list.path) };
-    let (old, new) = (count(list.old_items as u64), count(list.new_items as u64));
-    format!("{place}records by {by}: {old} → {new}{order}{lacks}{limited}.")
-}
-
 fn metric(change: &MetricChange) -> Markup {
-    let words = match (change.change, change.relative, &change.old, &change.new) {
-        (_, _, None, _) => "added".to_owned(),
-        (_, _, _, None) => "removed".to_owned(),
-        (Some(change), relative, ..) => {
-            let sign = if change > 0.0 { "+" } else { "" };
-            let relative = relative.map_or_else(String::new, |relative| format!(" ({sign}{})", share(relative)));
-            format!("{sign}{}{relative}", number(change))
-        }
-        _ => change.sorts.map_or_else(String::new, |[old, new]| format!("{old} → {new}")),
-    };
     let (old, new) = short_pair(&value(change.old.as_ref()), &value(change.new.as_ref()));
     html! {
         tr {
             th scope="row" { (short(&change.path)) }
             td { @if change.old.is_some() { del { (old) } } }
             td { @if change.new.is_some() { ins { (new) } } }
-            td .number { (words) }
+            td .number { (words::change(change)) }
         }
     }
 }
