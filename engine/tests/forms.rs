@@ -14,7 +14,7 @@ use answers::pipeline::{pipeline_details, pipeline_versions, pipelines, version_
 use answers::proof::{verify, verify_view};
 use answers::repo::repos;
 use answers::run::runs;
-use answers::status::{Wanted, status};
+use answers::status::{Wanted, WantedRepos, status};
 use answers::trace::{ForwardOptions, Reach, forward, trace};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -152,7 +152,7 @@ async fn answers_have_the_form_of_their_schemas_and_read_back() {
     of_jobs(&s);
     of_commits(&s, earlier.0);
     has_its_form(&compare_jobs(&s.store, &earlier.1, &s.job("upper")).unwrap());
-    let wanted = Wanted { all_repos: true, folder: std::path::Path::new("/") };
+    let wanted = Wanted { repos: WantedRepos::All, folder: std::path::Path::new("/") };
     has_its_form(&status(&s.store, None, wanted).unwrap());
     has_its_form(&verify_view("all", &verify(&s.store, None, &[]).unwrap(), None));
 }

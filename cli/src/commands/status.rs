@@ -1,6 +1,6 @@
 //! `pv status`, and `pv` alone inside a store.
 
-use answers::status::{Need, StatusView, Wanted, status};
+use answers::status::{Need, StatusView, Wanted, WantedRepos, status};
 use engine::Engine;
 
 use super::jobs::live;
@@ -18,7 +18,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     // The output of a pipeline is part of the pipeline's line.
-    let wanted = Wanted { all_repos: cx.out().is_json(), folder: &cx.invocation().cwd };
+    let repos = if cx.out().is_json() { WantedRepos::All } else { WantedRepos::Sources };
+    let wanted = Wanted { repos, folder: &cx.invocation().cwd };
     let store = cx.store()?;
     let mut status = status(store, live(cx), wanted)?;
     status.needs_you.extend(notifications::needs(store, cx.engine().is_some_and(Engine::lives_on))?);

@@ -82,16 +82,31 @@ impl Need {
 /// Which parts of the status are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Whether repositories include outputs of pipelines.
-    pub all_repos: bool,
+    /// Which repositories.
+    pub repos: WantedRepos,
     /// Paths in commands are relative to this folder.
     pub folder: &'a Path,
+}
+
+/// Which repositories are wanted: to look at each takes longer than everything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WantedRepos {
+    /// None.
+    None,
+    /// Those that no pipeline writes.
+    Sources,
+    /// All.
+    All,
 }
 
 /// An overview of the store. `live` is the activity of this process, if an engine runs in it.
 pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<StatusView> {
     let pipelines = pipelines(store, live)?;
-    let repos = repos(store, |kind| wanted.all_repos || kind != RepoKind::Output)?.collect::<Result<_>>()?;
+    let repos = match wanted.repos {
+        WantedRepos::None => Vec::new(),
+        WantedRepos::Sources => repos(store, |kind| kind != RepoKind::Output)?.collect::<Result<_>>()?,
+        WantedRepos::All => repos(store, |_| true)?.collect::<Result<_>>()?,
+    };
     let folder = store.folder();
     // Compared are whole specs, also with inputs that are not visible.
     let whole = store.whole();

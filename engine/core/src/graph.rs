@@ -234,27 +234,34 @@ impl Graph {
         self.pipelines.get(&branch.0.as_pipeline()).filter(|pipeline| pipeline.output_branch() == *branch)
     }
 
-    /// The pipelines in topological order: each after everything it reads from.
+    /// The pipelines in topological order: each after everything it reads from, and those of one depth by name. Linear (Kahn's algorithm).
     pub fn in_order(&self) -> Vec<&Arc<Pipeline>> {
-        let mut ordered: Vec<&Arc<Pipeline>> = Vec::with_capacity(self.pipelines.len());
-        let mut placed: BTreeSet<&PipelineName> = BTreeSet::new();
-        // Apply only accepts specs without cycles, so each round places at least one.
-        while ordered.len() < self.pipelines.len() {
-            let ready: Vec<_> = self
-                .pipelines
-                .values()
-                .filter(|pipeline| !placed.contains(pipeline.name()))
-                .filter(|pipeline| {
-                    let mut upstream =
-                        pipeline.input_branches().into_iter().filter_map(|branch| self.writer(&branch).cloned());
-                    upstream.all(|upstream| placed.contains(upstream.name()))
-                })
-                .collect();
-            if ready.is_empty() {
-                break;
+        let mut waiting: HashMap<&PipelineName, usize> = HashMap::new();
+        let mut readers: HashMap<&PipelineName, Vec<&Arc<Pipeline>>> = HashMap::new();
+        for pipeline in self.pipelines.values() {
+            let inputs = pipeline.input_branches();
+            let upstream: BTreeSet<&PipelineName> =
+                inputs.iter().filter_map(|branch| self.writer(branch)).map(|writer| writer.name()).collect();
+            waiting.insert(pipeline.name(), upstream.len());
+            for name in upstream {
+                readers.entry(name).or_default().push(pipeline);
             }
-            placed.extend(ready.iter().map(|pipeline| pipeline.name()));
-            ordered.extend(ready);
+        }
+        let mut ordered = Vec::with_capacity(self.pipelines.len());
+        let mut ready: Vec<_> = self.pipelines.values().filter(|pipeline| waiting[pipeline.name()] == 0).collect();
+        // Apply only accepts specs without cycles, so all become ready.
+        while !ready.is_empty() {
+            let mut next = Vec::new();
+            for reader in ready.iter().flat_map(|pipeline| readers.remove(pipeline.name()).unwrap_or_default()) {
+                let left = waiting.entry(reader.name()).or_default();
+                *left = left.saturating_sub(1);
+                if *left == 0 {
+                    next.push(reader);
+                }
+            }
+            next.sort_by_key(|pipeline| pipeline.name());
+            ordered.append(&mut ready);
+            ready = next;
         }
         ordered
     }

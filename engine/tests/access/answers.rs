@@ -199,7 +199,8 @@ impl Asked<'_> {
         let all: Vec<Preview> =
             self.note("preview::pending", &[], answers::preview::pending(store, &BTreeSet::new(), true, 2)).unwrap();
         assert!(all.iter().any(|preview| preview.pipeline.as_str() == "mine-mixed"), "{all:?}");
-        let wanted = answers::status::Wanted { all_repos: true, folder: std::path::Path::new("/") };
+        let wanted =
+            answers::status::Wanted { repos: answers::status::WantedRepos::All, folder: std::path::Path::new("/") };
         self.note("status::status", &[], answers::status::status(store, None, wanted));
         self.list("repo::repos", &[], answers::repo::repos(store, |_| true));
         self.note("pipeline::pipelines", &[], answers::pipeline::pipelines(store, None));

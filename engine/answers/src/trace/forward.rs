@@ -226,6 +226,9 @@ struct Found {
 /// Identifies a file in this search: within one run by its commit, across runs by its content.
 type Seen = (RepoName, Option<CommitId>, FilePath, Digest);
 
+/// What jobs took: a commit of a repository, or with all runs any of its commits.
+type Taken = (RepoName, Option<CommitId>);
+
 /// A job and the repositories of its input commits.
 type JobOf = (JobRow, BTreeSet<RepoName>);
 
@@ -242,6 +245,8 @@ struct Search<'a> {
     /// Number of pipelines that are not deleted.
     present: usize,
     pipelines: Versions,
+    /// The jobs that took a commit, or with all runs a repository.
+    takers: HashMap<Taken, Rc<Vec<JobRow>>>,
     /// For all runs: the jobs of a pipeline, newest first, with the repositories of their input commits.
     jobs: HashMap<PipelineName, Arc<Vec<JobOf>>>,
     heads: HashMap<BranchOf, Option<Tree>>,
@@ -273,6 +278,7 @@ impl<'a> Search<'a> {
             order,
             present,
             pipelines: Versions::default(),
+            takers: HashMap::new(),
             jobs: HashMap::new(),
             heads: HashMap::new(),
             files: HashSet::new(),
@@ -296,22 +302,36 @@ impl<'a> Search<'a> {
     }
 
     fn readers_of(&mut self, found: &Found) -> Result<()> {
+        let jobs = self.takers(found)?;
+        if self.options.depth.is_some_and(|depth| found.depth >= depth) {
+            self.cut |= !jobs.is_empty();
+            return Ok(());
+        }
+        for job in jobs.iter() {
+            self.readers_in(job, found)?;
+        }
+        Ok(())
+    }
+
+    /// The jobs that may have read a file, in the order of pipelines. They are the same for all files of a commit, or with all runs of a
+    /// repository, so they are looked for once.
+    fn takers(&mut self, found: &Found) -> Result<Rc<Vec<JobRow>>> {
+        let taken = (found.repo.clone(), (!self.options.all_runs).then_some(found.commit));
+        if let Some(known) = self.takers.get(&taken) {
+            return Ok(known.clone());
+        }
         for name in self.hidden.clone() {
             if !self.hidden_readers.contains(&name) && !self.jobs(&name, found)?.is_empty() {
                 self.hidden_readers.insert(name);
             }
         }
-        let is_last = self.options.depth.is_some_and(|depth| found.depth >= depth);
+        let mut jobs = Vec::new();
         for name in self.order.clone() {
-            for job in self.jobs(&name, found)? {
-                if is_last {
-                    self.cut = true;
-                    return Ok(());
-                }
-                self.readers_in(&job, found)?;
-            }
+            jobs.extend(self.jobs(&name, found)?);
         }
-        Ok(())
+        let jobs = Rc::new(jobs);
+        self.takers.insert(taken, jobs.clone());
+        Ok(jobs)
     }
 
     /// The jobs of a pipeline that may have read the file.

@@ -39,7 +39,7 @@ pub(super) fn operations() -> Vec<Operation> {
 
 async fn overview(call: Call) -> Result<Answer<StatusView>> {
     call.ask(|store, live| {
-        let wanted = status::Wanted { all_repos: true, folder: Folder::new("/") };
+        let wanted = status::Wanted { repos: status::WantedRepos::All, folder: Folder::new("/") };
         let mut status = status::status(store, Some(live), wanted)?;
         status.needs_you.extend(notifications::needs(store, true)?);
         Ok::<_, Problem>(status)

@@ -1,7 +1,7 @@
 //! The overview: `pv status`.
 
 use answers::pipeline::{PipelineLine, PipelineState};
-use answers::status::{Need, StatusView, Wanted, status};
+use answers::status::{Need, StatusView, Wanted, WantedRepos, status};
 use maud::{Markup, html};
 use notifications::NotificationState;
 use repos::access::{Right, Role};
@@ -23,13 +23,13 @@ const PIPELINES: usize = 20;
 /// What needs somebody, and how all pipelines are doing.
 pub fn home(look: &Look<'_>, _: None, _: None) -> Result<View> {
     let folder = look.store.folder();
-    let mut status = status(look.store, Some(look.live), Wanted { all_repos: true, folder: &folder })?;
+    let mut status = status(look.store, Some(look.live), Wanted { repos: WantedRepos::None, folder: &folder })?;
     status.needs_you.extend(notifications::needs(look.store, true)?);
     let view = View::new("Overview", "home")
         .live("needs", ["*"], needs(look, &status))
         .live("shape", ["*"], graph::small(look)?)
         .live("strip", ["*"], graph::strip(look, DAYS)?);
-    Ok(view.live("pipelines", ["*"], pipelines(look, &status)).live("store", ["*"], store(look, &status)))
+    Ok(view.live("pipelines", ["*"], pipelines(look, &status)).live("store", ["*"], store(look, &status)?))
 }
 
 fn needs(look: &Look<'_>, status: &StatusView) -> Markup {
@@ -179,20 +179,21 @@ fn row(look: &Look<'_>, line: &PipelineLine) -> Markup {
     }
 }
 
-fn store(look: &Look<'_>, status: &StatusView) -> Markup {
+fn store(look: &Look<'_>, status: &StatusView) -> Result<Markup> {
+    let repos = look.store.repos()?.len();
     let folder = look.access.may(Right::Check).then(|| status.store.display().to_string());
-    html! {
+    Ok(html! {
         h2 { "Store" }
         dl .fields {
             @if let Some(folder) = folder { dt { "Folder" } dd { code { (folder) } } }
             dt { "Engine" }
             dd { "runs jobs as commits arrive, by the executor " code { (status.executor) } }
             dt { "Repositories" }
-            dd { (link(look, &address::repos(), status.repos.len())) }
+            dd { (link(look, &address::repos(), repos)) }
             dt { "Stored" }
             dd { (link(look, &address::place("storage"), size(status.size_bytes))) }
             dt { "Free on the disk" }
             dd { (size(status.free_bytes)) }
         }
-    }
+    })
 }
