@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! address  addresses of views: the one place that builds them
+//! media    what browsers show and play, by the ending of a name
 //! look     who looks, at which store, from which address
 //! assets   scripts and styles, in the binary
 //! layout   where the nodes of a graph stand
@@ -27,6 +28,7 @@ pub mod assets;
 pub mod frame;
 pub mod layout;
 pub mod look;
+pub mod media;
 mod parts;
 mod spec;
 pub mod views;

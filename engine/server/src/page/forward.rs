@@ -137,33 +137,6 @@ impl OfFile {
     }
 }
 
-/// By ending: types of pictures, sound and films, which run nothing.
-const TYPES: [(&str, &str); 23] = [
-    ("png", "image/png"),
-    ("jpg", "image/jpeg"),
-    ("jpeg", "image/jpeg"),
-    ("jfif", "image/jpeg"),
-    ("gif", "image/gif"),
-    ("webp", "image/webp"),
-    ("bmp", "image/bmp"),
-    ("mp3", "audio/mpeg"),
-    ("wav", "audio/wav"),
-    ("ogg", "audio/ogg"),
-    ("oga", "audio/ogg"),
-    ("opus", "audio/ogg"),
-    ("flac", "audio/flac"),
-    ("m4a", "audio/mp4"),
-    ("aac", "audio/aac"),
-    ("weba", "audio/webm"),
-    ("mp4", "video/mp4"),
-    ("m4v", "video/mp4"),
-    ("webm", "video/webm"),
-    ("ogv", "video/ogg"),
-    ("mov", "video/quicktime"),
-    ("mkv", "video/x-matroska"),
-    ("3gp", "video/3gpp"),
-];
-
 /// The content of a file, as the API has it, with the type of its name: browsers play only what is said to be playable. Everything else
 /// about it stays: it is sandboxed, and nobody guesses its type.
 pub(super) async fn media(
@@ -172,9 +145,7 @@ pub(super) async fn media(
     request: axum::extract::Request,
 ) -> Result<Response> {
     let path = of.path()?;
-    let ending = path.name().rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    let of_name = TYPES.iter().find(|(known, _)| *known == ending).map(|(_, media_type)| *media_type);
-    let Some(media_type) = of_name else {
+    let Some(media_type) = web::media::type_of(&path) else {
         let problem =
             Problem::usage(format!("`{}` is not named like a picture, sound or film", path.name()), "download it");
         return Err(problem.status(StatusCode::UNSUPPORTED_MEDIA_TYPE));

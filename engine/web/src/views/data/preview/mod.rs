@@ -78,26 +78,6 @@ enum Sort {
     Bytes,
 }
 
-/// By ending: what the address of media serves, but for images.
-const MEDIA: [(&str, Sort); 16] = [
-    ("mp3", Sort::Audio),
-    ("wav", Sort::Audio),
-    ("ogg", Sort::Audio),
-    ("oga", Sort::Audio),
-    ("opus", Sort::Audio),
-    ("flac", Sort::Audio),
-    ("m4a", Sort::Audio),
-    ("aac", Sort::Audio),
-    ("weba", Sort::Audio),
-    ("mp4", Sort::Video),
-    ("m4v", Sort::Video),
-    ("webm", Sort::Video),
-    ("ogv", Sort::Video),
-    ("mov", Sort::Video),
-    ("mkv", Sort::Video),
-    ("3gp", Sort::Video),
-];
-
 /// By the first bytes: what is known and not shown.
 const OTHERS: [(&[u8], &str); 6] = [
     (b"%PDF-", "a PDF"),
@@ -112,10 +92,7 @@ fn sort_of(path: &FilePath, start: &[u8], size_bytes: u64) -> Sort {
     if size_bytes == 0 {
         return Sort::Empty;
     }
-    let name = path.name();
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase()).unwrap_or_default();
-    let media = MEDIA.iter().find(|(known, _)| *known == ending).map(|(_, sort)| *sort);
-    match (Kind::of(name, start), media) {
+    match (Kind::of(path.name(), start), played(path)) {
         (Kind::Image, _) if is_shown_by_browsers(path) => Sort::Image,
         (Kind::Image, _) => Sort::Picture,
         (Kind::Npy | Kind::Npz | Kind::Safetensors, _) => Sort::Tensors,
@@ -127,6 +104,15 @@ fn sort_of(path: &FilePath, start: &[u8], size_bytes: u64) -> Sort {
             None if kind == Kind::Bytes => Sort::Bytes,
             None => Sort::Text,
         },
+    }
+}
+
+/// Sound or a film, by its name.
+fn played(path: &FilePath) -> Option<Sort> {
+    match crate::media::type_of(path)?.split_once('/') {
+        Some(("audio", _)) => Some(Sort::Audio),
+        Some(("video", _)) => Some(Sort::Video),
+        _ => None,
     }
 }
 
@@ -215,7 +201,7 @@ mod tests {
 
     #[test]
     fn content_decides_and_names_help() {
-        let cases: [(&str, &[u8], Sort); 11] = [
+        let cases: [(&str, &[u8], Sort); 12] = [
             ("a.png", b"\x89PNG\r\n\x1a\n\0", Sort::Image),
             ("a.tif", b"II*\0\0", Sort::Picture),
             ("photo", b"\xff\xd8\xff\0", Sort::Picture),
@@ -223,6 +209,7 @@ mod tests {
             ("a.svg", b"<svg onload=x>", Sort::Text),
             ("a.mp4", b"\0\0\0\x18ftyp", Sort::Video),
             ("a.mp4", b"text", Sort::Text),
+            ("a.WAV", b"RIFF\0\0", Sort::Audio),
             ("a.json", b"{}", Sort::Json),
             ("a.pdf", b"%PDF-1.7\n", Sort::Other("a PDF")),
             ("a.parquet", b"PAR1\0", Sort::Other("a Parquet file")),
