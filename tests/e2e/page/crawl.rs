@@ -1,7 +1,8 @@
 //! Every link of every view, and what holds for each page: it answers, has a heading and a title, complains of nothing, is the same when it
 //! is loaded again and when one comes back to it.
 //!
-//! One address of each shape stands for the others: `/repos/a` for `/repos/b`.
+//! One address of each shape stands for the others: `/repos/a` for `/repos/b`. Of one path each parameter is looked at; of what they make
+//! together, a few.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,8 +13,8 @@ use super::site::{Site, Way};
 use super::stores::{PWN, TRACE, hostile, varied};
 
 /// Most pages of one walk.
-const MOST: usize = 150;
-/// Most of them that differ in their parameters alone.
+const MOST: usize = 180;
+/// Most of them that differ in their parameters alone, unless one has a parameter that none of the others has.
 const VARIANTS: usize = 6;
 /// Words of addresses that are not names.
 const WORDS: [&str; 31] = [
@@ -117,7 +118,9 @@ impl Shapes {
         let (path, names) = shape.split_once('?').unwrap_or((&shape, ""));
         let variants =
             self.0.entry(path.to_owned()).or_insert_with(|| BTreeSet::from_iter((path == "/").then(String::new)));
-        variants.len() < VARIANTS && variants.insert(names.to_owned())
+        let is_known = |name: &str| variants.iter().any(|others| others.split('&').any(|other| other == name));
+        let has_new_parameter = !names.split('&').all(is_known);
+        (has_new_parameter || variants.len() < VARIANTS) && variants.insert(names.to_owned())
     }
 }
 
@@ -136,6 +139,20 @@ fn shape(address: &str) -> String {
     let names: BTreeSet<&str> =
         query.split('&').filter_map(|pair| pair.split('=').next()).filter(|name| !name.is_empty()).collect();
     format!("{shape}?{}", names.into_iter().collect::<Vec<_>>().join("&"))
+}
+
+#[test]
+fn each_parameter_of_a_path_is_looked_at_and_few_of_their_combinations() {
+    let mut shapes = Shapes::default();
+    let mut taken = |address: &str| shapes.is_new(address);
+    assert!(!taken("/") && taken("/repos/a") && !taken("/repos/b"), "one repository stands for the others");
+    for more in ["a=1", "b=1", "a=1&b=1", "c=1", "a=1&c=1"] {
+        assert!(taken(&format!("/repos/a?{more}")), "{more}");
+        assert!(!taken(&format!("/repos/b?{more}")), "{more} of another repository");
+    }
+    assert!(!taken("/repos/a?b=1&c=1"), "another combination of what is known");
+    assert!(taken("/repos/a?a=1&version=2") && !taken("/repos/a?b=1&version=3"), "a parameter that was not looked at");
+    assert!(taken("/jobs/a?b=1&c=1"), "another path");
 }
 
 /// The page as text, without what the time of day changes.
