@@ -28,7 +28,7 @@ help:
 	@echo 'make bare-root   does a fresh Debian build this? (root, 2 to 5 minutes; a part of CI)'
 	@echo 'make verify    formatting, lints, documentation and tests'
 	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
-	@echo 'make screenshots   each view of the page in both themes, as pictures below the target folder'
+	@echo 'make screenshots   each view of the page in both themes, with states in greyscale too, as pictures below the target folder'
 	@echo 'make install   the binary to $(PREFIX)/bin/$(NAME); NAME=… picks another name'
 
 setup:
@@ -57,7 +57,7 @@ test: rocksdb
 	@echo 'make: the end-to-end tests once more, through a server' >&2
 	@PV_TEST_SERVER=1 scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e -- $$(scripts/only-here.sh --skip)
 
-# Each view in both themes, below the target folder, to be looked at.
+# Each view in both themes, those with states in greyscale too, below the target folder, to be looked at.
 screenshots: rocksdb
 	@scripts/setup.sh docker python page
 	@PV_SCREENSHOTS='$(TARGET_DIR)/screenshots' scripts/with-docker.sh cargo test --workspace --locked --test e2e page::pictures -- --nocapture

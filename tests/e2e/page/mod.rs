@@ -6,11 +6,11 @@
 //! - `crawl` every link of every view, and what holds for each page; `policy` what holds for its bytes
 //! - `rights` pages of others, and what each role may
 //! - `senses` for those who do not see, or see little, or use no mouse
-//! - `sights` what is looked at rather than read
+//! - `sights` what is looked at rather than read: a graph, a long log
 //! - `live` what changes while one looks
 //! - `pinned` what stays as it was, and lists while commits arrive
-//! - `story` an analyst's day, from pictures to a bundle
-//! - `pictures` `make screenshots`
+//! - `story` an analyst's day, from pictures by way of two models' flags to a bundle
+//! - `pictures` when two pictures differ to an eye; `make screenshots`
 //!
 //! Views are found by their links, so a new one is looked at without being named here.
 

@@ -1,17 +1,39 @@
-//! `make screenshots`: each view in both themes as PNG, with the data of the threat example, to be looked at one by one.
+//! When two pictures differ to an eye; and `make screenshots`: each view in both themes as PNG, those with states in greyscale too, with the
+//! data of the threat example, to be looked at one by one.
 //!
-//! With `PV_SCREENSHOTS=FOLDER` alone. Without Docker, `OpenCV` or the video it shows a small store instead, and says so.
+//! The latter with `PV_SCREENSHOTS=FOLDER` alone. Without Docker, `OpenCV` or the video it shows a small store instead, and says so.
 
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use compare::{Detail, Options, Side, compare};
 use tests::TestEnv;
-use tests::browser::{Browser, Look};
+use tests::browser::{Browser, Look, Tab};
 
 use super::crawl::walk;
 use super::site::{Site, Way};
 use super::stores::varied;
 use crate::support::has_docker;
+
+/// How many pixels differ at least, if an eye sees it.
+const SEEN_PIXELS: f64 = 20.0;
+/// By how much of 255 one of them does.
+const SEEN_DIFFERENCE: f64 = 64.0;
+
+/// Whether an eye tells two pictures of the same size apart: a shape does, a shade does not.
+pub(super) fn differ_clearly(one: &[u8], other: &[u8]) -> bool {
+    let (mut one, mut other) = (Cursor::new(one), Cursor::new(other));
+    let found = compare(side(&mut one), side(&mut other), &Options::default()).unwrap();
+    let Detail::Image(found) = found.detail else { panic!("these are no pictures") };
+    let pixels = f64::from(found.new.width) * f64::from(found.new.height);
+    let share = found.pixels_changed.expect("pictures of the same size");
+    share * pixels >= SEEN_PIXELS && found.max_difference.is_some_and(|most| most >= SEEN_DIFFERENCE)
+}
+
+fn side<'c>(picture: &'c mut Cursor<&[u8]>) -> Side<'c> {
+    Side { name: "picture.png", size_bytes: picture.get_ref().len() as u64, content: picture, pieces: Vec::new() }
+}
 
 /// Frames of the example: enough for pages that look like real ones.
 const FRAMES: &str = "24";
@@ -33,6 +55,11 @@ fn name_of(path: &str) -> String {
     let short = words.map(|word| if word.len() > 24 { &word[..12] } else { word });
     let name = short.collect::<Vec<_>>().join("_");
     if name.is_empty() { "overview".to_owned() } else { name.chars().take(90).collect() }
+}
+
+/// Whether a page shows how something is doing, by a shape with its word or in a picture.
+fn shows_states(tab: &Tab) -> bool {
+    tab.holds("document.querySelector('main :is(.state, svg .s, svg.strip, svg.bars)')")
 }
 
 #[expect(clippy::print_stderr, reason = "for whoever asked for pictures")]
@@ -58,9 +85,17 @@ fn each_view_in_both_themes_as_a_picture() {
             // Pictures that are loaded when they are seen.
             tab.value("for (const image of document.images) image.loading = 'eager'");
             tab.until("all pictures", "[...document.images].every(image => image.complete)");
-            let file = folder.join(format!("{}.{theme}.png", name_of(&page.path)));
-            std::fs::write(&file, tab.picture()).unwrap();
+            let keep = |ending: &str| {
+                let file = folder.join(format!("{}.{theme}{ending}.png", name_of(&page.path)));
+                std::fs::write(&file, tab.picture()).unwrap();
+            };
+            keep("");
+            if shows_states(tab) {
+                tab.greyscale(true);
+                keep(".grey");
+                tab.greyscale(false);
+            }
         }
     });
-    eprintln!("{count} views in both themes: {}", folder.display());
+    eprintln!("{count} views in both themes, those with states in greyscale too: {}", folder.display());
 }

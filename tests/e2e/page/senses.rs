@@ -1,10 +1,12 @@
-//! For those who do not see, or see little, or use no mouse: `axe-core` in both themes, narrow windows, zoom, and the keyboard alone.
+//! For those who do not see, or see little, or no colours, or use no mouse: `axe-core` in both themes, narrow windows, zoom, states in
+//! greyscale, and the keyboard alone.
 
 use serde_json::{Value, json};
 use tests::browser::{Browser, Look, Tab};
 use tests::tools::file_of;
 
 use super::crawl::walk;
+use super::pictures::differ_clearly;
 use super::site::{Site, Way};
 use super::stores::varied;
 use crate::support::skip;
@@ -74,6 +76,110 @@ fn faults_at_rest(tab: &Tab) -> Vec<String> {
     );
     let found = found.as_array().cloned().unwrap_or_default();
     found.iter().map(|one| format!("moves, or is told by colour alone: {one}")).collect()
+}
+
+/// The mark of a state, or of a part of a chart, alone in its page: with the words beside it, or without any as a shape.
+fn picture_of_mark(tab: &Tab, attribute: (&str, &str), words: &str) -> Vec<u8> {
+    let width = if words.is_empty() { 24 } else { 160 };
+    tab.value(&format!(
+        "(() => {{
+            const [mark, box] = [document.createElement('span'), document.createElement('p')];
+            mark.className = 'state';
+            mark.setAttribute({}, {});
+            mark.textContent = {};
+            box.id = 'alone';
+            Object.assign(box.style, {{ position: 'absolute', inset: '0 auto auto 0', margin: 0, width: '{width}px', height: '32px' }});
+            box.append(mark);
+            document.body.replaceChildren(box);
+        }})()",
+        json!(attribute.0),
+        json!(attribute.1),
+        json!(words)
+    ));
+    tab.picture_of("#alone")
+}
+
+/// Each of these pictures, which have names, looks different from each other.
+#[track_caller]
+fn assert_told_apart(pictures: &[(&str, Vec<u8>)], seen: &str) {
+    for (at, (name, picture)) in pictures.iter().enumerate() {
+        for (other_name, other) in &pictures[..at] {
+            assert!(differ_clearly(picture, other), "{seen}: `{name}` looks like `{other_name}`");
+        }
+    }
+}
+
+/// The states that a list can be filtered by: all that there are of its kind.
+fn states_of(tab: &Tab) -> Vec<String> {
+    let words =
+        tab.value("[...document.querySelectorAll('select[name=state] option')].map(one => one.value).filter(Boolean)");
+    words.as_array().into_iter().flatten().filter_map(|word| word.as_str().map(str::to_owned)).collect()
+}
+
+#[test]
+fn without_colours_states_are_told_apart() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::of(varied(), Way::Direct).unwrap();
+    let tab = site.visitor(&browser, &site.admin);
+    let shape = |word: &str| picture_of_mark(&tab, ("data-state", word), "");
+    let said = |word: &str| picture_of_mark(&tab, ("data-state", word), word);
+    assert_eq!(tab.open(&site.url("/runs")), 200, "{}", tab.shown());
+    let run = tab.text("document.querySelector('main a[href*=\"/runs/\"]').href");
+    // Of jobs, states that are alike in what they mean share a shape, and the word tells them apart.
+    let lists = [(site.url("/pipelines"), true), (site.url("/runs"), true), (run, false)];
+    for (list, tells_by_shape) in &lists {
+        for look in [LIGHT, DARK] {
+            tab.look(look);
+            tab.greyscale(true);
+            assert_eq!(tab.open(list), 200, "{list}");
+            let states = states_of(&tab);
+            assert!(states.len() >= 5, "{list}: {states:?}");
+            let with_words: Vec<_> = states.iter().map(|word| (word.as_str(), said(word))).collect();
+            assert_told_apart(&with_words, &format!("{list}, {look:?}"));
+            if *tells_by_shape {
+                let shapes: Vec<_> = states.iter().map(|word| (word.as_str(), shape(word))).collect();
+                assert_told_apart(&shapes, &format!("{list}, {look:?}, without words"));
+            }
+        }
+    }
+    // A colour alone tells nothing in greyscale, and is seen otherwise.
+    tab.look(LIGHT);
+    let busy = shape("running");
+    tab.value("document.documentElement.style.setProperty('--busy', 'var(--bad)')");
+    assert!(!differ_clearly(&busy, &shape("running")), "this is not greyscale");
+    tab.greyscale(false);
+    let red = shape("running");
+    tab.value("document.documentElement.style.removeProperty('--busy')");
+    assert!(differ_clearly(&red, &shape("running")), "colours are not seen where there are some");
+}
+
+#[test]
+fn the_graph_and_charts_have_shapes_too() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::of(varied(), Way::Direct).unwrap();
+    let tab = site.visitor(&browser, &site.admin);
+    // Each node has the shape that its state has in the line above the picture.
+    assert_eq!(tab.open(&site.url("/graph?all")), 200, "{}", tab.shown());
+    let nodes = tab.value(
+        "(() => {
+            const shape = one => getComputedStyle(one, '::before').content.replace(/[\"\\s]/g, '');
+            const shapes = new Map([...document.querySelectorAll('.counts .state')].map(one => [one.dataset.state, shape(one)]));
+            return [...document.querySelectorAll('svg .s')].map(one => one.textContent.trim().split(' '))
+                .map(([shape, word]) => [word, shape, shapes.get(word)]);
+        })()",
+    );
+    let nodes = nodes.as_array().unwrap();
+    assert!(nodes.len() >= 5, "{nodes:?}");
+    for node in nodes {
+        assert!(node[1].is_string() && node[1] == node[2], "{node}");
+    }
+    // Parts of a bar are told apart by the shapes in its key.
+    tab.greyscale(true);
+    for look in [LIGHT, DARK] {
+        tab.look(look);
+        let of = |part: &'static str| (part, picture_of_mark(&tab, ("class", part), ""));
+        assert_told_apart(&["key-processed", "key-cached", "key-failed"].map(of), &format!("a chart, {look:?}"));
+    }
 }
 
 /// What has the focus: its tag, and its words or name.

@@ -250,6 +250,12 @@ impl Tab {
         self.call("Emulation.setEmulatedMedia", &json!({ "media": "", "features": features }));
     }
 
+    /// Shows pages without colours, as some people, and printers, see them; or with them again.
+    pub fn greyscale(&self, is_grey: bool) {
+        let kind = if is_grey { "achromatopsia" } else { "none" };
+        self.call("Emulation.setEmulatedVisionDeficiency", &json!({ "type": kind }));
+    }
+
     /// The size of the window, in pixels of a page, each of which is `zoom` pixels of the screen.
     pub fn resize(&self, width: u32, height: u32, zoom: f64) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": zoom, "mobile": false });
@@ -261,7 +267,22 @@ impl Tab {
         let size = self.call("Page.getLayoutMetrics", &json!({}));
         let (width, height) =
             (&size["cssContentSize"]["width"], size["cssContentSize"]["height"].as_f64().unwrap_or(1.0));
-        let clip = json!({ "x": 0, "y": 0, "width": width, "height": height.min(TALLEST), "scale": 1 });
+        self.taken(&json!({ "x": 0, "y": 0, "width": width, "height": height.min(TALLEST), "scale": 1 }))
+    }
+
+    /// The first element that a selector finds, as PNG: what is seen in its place.
+    pub fn picture_of(&self, selector: &str) -> Vec<u8> {
+        let place = self.value(&format!(
+            "(place => place && {{ x: place.x + scrollX, y: place.y + scrollY, width: place.width, height: place.height, scale: 1 }})
+                (document.querySelector({})?.getBoundingClientRect())",
+            json!(selector)
+        ));
+        assert!(place.is_object(), "nothing to take a picture of: {selector}\n{}", self.shown());
+        self.taken(&place)
+    }
+
+    /// A part of the page as PNG.
+    fn taken(&self, clip: &Value) -> Vec<u8> {
         let wanted = json!({ "format": "png", "captureBeyondViewport": true, "clip": clip });
         let taken = self.call("Page.captureScreenshot", &wanted);
         bytes_of(taken["data"].as_str().unwrap_or_default())
