@@ -1,30 +1,10 @@
-//! What is looked at rather than read: pictures that blink, a graph that stays where it is, a log of many lines.
+//! What is looked at rather than read: a graph that stays where it is, a log of many lines.
 
 use tests::browser::Browser;
 
 use super::site::{Site, Way};
 use super::stores::{stage, varied};
 use crate::support::*;
-
-#[test]
-fn two_pictures_blink_in_one_place_and_their_difference_is_a_picture() {
-    let Some(browser) = Browser::start() else { return };
-    let site = Site::of(varied(), Way::Direct).unwrap();
-    let tab = site.visitor(&browser, &site.admin);
-    let of = |way: &str| site.url(&format!("/diff?old=images@main^&new=images@main&path=/cam1/1.bmp&pictures={way}"));
-    assert_eq!(tab.open(&of("blink")), 200, "{}", tab.shown());
-    let is_loaded =
-        "document.images.length > 1 && [...document.images].every(one => one.complete && one.naturalWidth > 0)";
-    tab.until("both pictures", is_loaded);
-    let first = tab.picture();
-    tab.key("b");
-    let second = tab.picture();
-    assert!(first != second, "nothing blinks");
-    tab.key("b");
-    assert!(first == tab.picture(), "what blinks does not come back to where it was");
-    assert_eq!(tab.open(&of("difference")), 200, "{}", tab.shown());
-    tab.until("both pictures and their difference", &format!("document.images.length > 2 && {is_loaded}"));
-}
 
 /// Where everything in the graph stands, and what a person did to the page. The word of a state is the one thing that may differ.
 const PLACES: &str = "JSON.stringify([

@@ -1,5 +1,5 @@
-//! An analyst's day, by the page alone: pictures are dropped, the pipelines run, a flag leads to its frame and to who put it there, and a
-//! bundle proves it.
+//! An analyst's day, by the page alone: pictures are dropped, the pipelines run, a flag leads to its frame and to who put it there, the
+//! flags of two models are compared, and a bundle proves one.
 
 use std::fs::File;
 use std::io::Write;
@@ -8,8 +8,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use tests::browser::{Browser, Tab};
-use tests::test_env;
+use tests::{TestEnv, test_env};
 
+use super::pictures::differ_clearly;
 use super::site::{Site, Way, named_token};
 use super::stores::{bitmap, stage};
 use crate::support::*;
@@ -25,15 +26,33 @@ fn follow_one(tab: &Tab, words: &[&str]) {
     tab.arrive(words[0], || press_one(tab, words));
 }
 
+/// A pipeline that flags what is seen at night, with a picture by this command: from the frame to what it makes of it.
+fn model(draw: &str) -> String {
+    let flag = format!(
+        "name=${{detect##*/}}; case $name in *night*) {draw} < \"$detect\" > \"/pfs/out/$name\"; \
+         echo \"person at night\" > \"/pfs/out/${{name%.*}}.txt\";; esac"
+    );
+    stage("flags", "detect", &flag, "")
+}
+
+/// The digest of the flag's picture, once there is one.
+fn flagged(env: &TestEnv) -> Option<String> {
+    if env.exit_code(["ls", "flags"]) != 0 {
+        return None;
+    }
+    let files = env.json(["ls", "flags"]);
+    let flag = files.iter().find(|file| file["path"] == "/night-1.bmp")?;
+    flag["digest"].as_str().map(str::to_owned)
+}
+
 #[test]
 fn from_dropped_pictures_to_a_bundle_that_proves_a_flag() {
     let Some(browser) = Browser::start() else { return };
     let env = test_env!();
     env.ok(["config", "set", "executor", "process"]);
-    // The pipelines are there: what is seen at night gets a flag.
+    // The pipelines are there: what is seen at night gets a flag, and the first model shows it as it is.
     apply(&env, &spec_with("detect", &pfs("images", "/*/*"), "cp \"$images\" /pfs/out/", ""));
-    let flag = "name=${detect##*/}; case $name in *night*) cp \"$detect\" \"/pfs/out/$name\"; echo \"person at night\" > \"/pfs/out/${name%.*}.txt\";; esac";
-    apply(&env, &stage("flags", "detect", flag, ""));
+    apply(&env, &model("cat"));
     for (name, colour) in [("day-1", [250, 250, 200]), ("day-2", [240, 250, 200]), ("night-1", [10, 10, 40])] {
         env.write(format!("frames/{name}.bmp"), bitmap(96, 64, colour));
     }
@@ -52,8 +71,7 @@ fn from_dropped_pictures_to_a_bundle_that_proves_a_flag() {
         "a graph with the pipelines",
         "document.body.innerText.includes('flags') || document.querySelector('svg')?.textContent.includes('flags')",
     );
-    let done = || site.env.json(["ls", "-r", "flags"]).iter().any(|file| file["path"] == "/night-1.txt");
-    until_true("a flag", || site.env.exit_code(["ls", "flags"]) == 0 && done());
+    let first = until("a flag", || flagged(&site.env));
 
     // The flag, in the newest commit of the repository `flags`.
     follow_one(&tab, &["Repositories"]);
@@ -72,7 +90,45 @@ fn from_dropped_pictures_to_a_bundle_that_proves_a_flag() {
     }
     tab.until("the frame as a picture", "[...document.images].some(one => one.complete && one.naturalWidth > 0)");
 
-    // The bundle, by its link.
+    // The second model makes what it found bright; she compares its flag with the first one's.
+    apply(&site.env, &model("tr '\\012' '\\360'"));
+    until_true("the flag of the second model", || flagged(&site.env).is_some_and(|second| second != first));
+    for words in ["Repositories", "flags", "History", "Differences", "/night-1.bmp"] {
+        follow_one(&tab, &[words]);
+    }
+    blink(&tab);
+
+    // The first model's flag is the one that was acted upon: a bundle proves where it came from.
+    follow_one(&tab, &["Where it comes from"]);
+    assert_proven(&site, &tab);
+
+    let seen = tab.seen();
+    assert!(seen.violations.is_empty(), "{:#?}", seen.violations);
+    assert!(seen.elsewhere(&site.origin).is_empty(), "{:#?}", seen.elsewhere(&site.origin));
+    assert!(browser.strays().is_empty(), "{:?}", browser.strays());
+    assert_sound(&site.env);
+}
+
+/// One key lays the two pictures of a difference over each other, and flips them; what differs is a picture of its own.
+fn blink(tab: &Tab) {
+    let are_there = |least: u32| {
+        let all = "[...document.images].every(one => one.complete && one.naturalWidth > 0)";
+        tab.until("the pictures", &format!("document.images.length >= {least} && {all}"));
+    };
+    are_there(2);
+    tab.key("b");
+    tab.until("one picture over the other", "document.querySelector('.pictures.over')");
+    let second = tab.picture_of(".stage");
+    tab.key("b");
+    assert!(differ_clearly(&second, &tab.picture_of(".stage")), "nothing blinks");
+    tab.key("b");
+    assert!(second == tab.picture_of(".stage"), "what blinks does not come back to where it was");
+    follow_one(tab, &["Difference"]);
+    are_there(3);
+}
+
+/// Takes the bundle of the file whose trace is shown, by its link, and verifies it.
+fn assert_proven(site: &Site, tab: &Tab) {
     let bundle = tab.text("[...document.querySelectorAll('main a[href]')].find(one => /bundle/i.test(one.innerText + one.href))?.href ?? ''");
     assert!(bundle.starts_with(&site.origin), "a link to a bundle: {bundle}\n{}", tab.shown());
     let kept = tab.value(&format!(
@@ -85,12 +141,6 @@ fn from_dropped_pictures_to_a_bundle_that_proves_a_flag() {
     std::fs::write(&key, site.env.ok(["key", "show"])).unwrap();
     let said = site.env.ok(["verify", "--bundle", file.to_str().unwrap(), "--key", key.to_str().unwrap()]);
     assert!(said.contains("PROVEN") && !said.contains("NOT PROVEN"), "{said}");
-
-    let seen = tab.seen();
-    assert!(seen.violations.is_empty(), "{:#?}", seen.violations);
-    assert!(seen.elsewhere(&site.origin).is_empty(), "{:#?}", seen.elsewhere(&site.origin));
-    assert!(browser.strays().is_empty(), "{:?}", browser.strays());
-    assert_sound(&site.env);
 }
 
 /// How much of the file that is cut travels in a second, in parts of it.
