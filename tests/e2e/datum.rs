@@ -69,9 +69,9 @@ fn show_tells_every_try() {
     pipeline  upper v1
     executor  process [host]  network default
     read  images:/c  4 B  [id 3]
-    try  1 of 3  exit 7  [took]  [time] [utc]
-    try  2 of 3  exit 7  [took]  [time] [utc]
-    try  3 of 3  exit 7  [took]  [time] [utc]
+    try  1 of 3  exit 7  pull [took], execute [took], take-in [took]  [time] [utc]
+    try  2 of 3  exit 7  pull [took], execute [took], take-in [took]  [time] [utc]
+    try  3 of 3  exit 7  pull [took], execute [took], take-in [took]  [time] [utc]
     made  no files
         | what is bad
     --- stderr
@@ -86,7 +86,7 @@ fn show_tells_every_try() {
     pipeline  upper v1
     executor  process [host]  network default
     read  images:/a  4 B  [id 6]
-    try  1 of 1  exit 0  [took]  [time] [utc]
+    try  1 of 1  exit 0  pull [took], execute [took], take-in [took]  [time] [utc]
     made  /a  4 B  [id 7]
     ");
 }
@@ -99,6 +99,9 @@ fn programs_are_told_all_that_people_are() {
     assert_eq!((tries.len(), &tries[0]["exit_code"], &failed["last_words"]), (3, &json!(7), &json!(["what is bad"])));
     assert_eq!(tries[2]["log"], failed["log"]);
     assert!(tries.iter().all(|one| one["started_at"].is_string() && one["process_seconds"].is_number()), "{failed}");
+    let parts = ["pull_seconds", "process_seconds", "take_in_seconds"];
+    let took = |one: &serde_json::Value| parts.map(|part| one[part].as_f64().expect(part));
+    assert!(tries.iter().all(|one| took(one).iter().all(|seconds| (0.0..60.0).contains(seconds))), "{failed}");
     assert_eq!(
         (&failed["inputs"][0]["size_bytes"], &failed["outputs"], &failed["executed_on"]["kind"], &failed["network"]),
         (&json!(4), &json!([]), &json!("process"), &json!("default"))

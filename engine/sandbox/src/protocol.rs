@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Exit, OutputLimits, SecretFile};
 
 /// Increased with every change to the messages; both sides come from one binary, so different numbers mean a stale agent.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 /// Maximum size of a data frame in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
 /// Maximum size of a message in bytes: a command with its lines of stdin.
@@ -134,10 +134,12 @@ pub(crate) enum FromAgent {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     pub(crate) exit: Exit,
-    /// From `Begin` to the start of the command.
+    /// From `Begin` to the start of the command, without the wait for a `Go` that came later than all inputs.
     pub(crate) prepare_micros: u64,
     /// From the start of the command to its end.
     pub(crate) process_micros: u64,
+    /// From the end of the command and its processes to this report: checking inputs, reading and sending output.
+    pub(crate) take_in_micros: u64,
     /// Whether the kernel killed a process of the try because the sandbox reached its memory limit.
     pub(crate) out_of_memory: bool,
     /// Whether all files to keep are available for the next try.

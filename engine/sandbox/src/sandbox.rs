@@ -3,7 +3,7 @@
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +43,8 @@ struct Staged {
     task: Arc<DatumTask>,
     /// Whether it uses files kept from the previous try.
     takes_kept: bool,
+    /// How long its files were read. Sending them may have waited for the command before it, so that does not count.
+    reading: Duration,
 }
 
 impl fmt::Debug for Sandbox {
@@ -92,29 +94,36 @@ impl Sandbox {
             return Err(ExecError::SandboxLost { why });
         }
         let Self { connection, held, staged, .. } = self;
-        let is_announced = match staged.take() {
+        let announced = match staged.take() {
             Some(other) if !Arc::ptr_eq(&other.task, task) => {
                 // The agent discards it, with all kept files.
                 held.forget();
-                false
+                None
             }
-            staged => staged.is_some(),
+            staged => staged.map(|staged| staged.reading),
         };
-        if let Err(error) = go(&mut connection.outgoing, held, task, is_announced, files).await {
+        let asked = Instant::now();
+        if let Err(error) = go(&mut connection.outgoing, held, task, announced.is_some(), files).await {
             return Err(connection.explain(error).await);
         }
+        let sending = announced.unwrap_or_default() + asked.elapsed();
+        let mut over = None;
+        let mut output = Output { events, storing: Duration::ZERO };
         let ended = Notify::new();
         let stage = async {
             if let Some(console) = &task.console {
                 type_in(&mut connection.outgoing, console, &ended).await?;
             }
             let Some(next) = next.await else { return Ok(None) };
-            let takes_kept = announce(&mut connection.outgoing, held, &next, files).await?;
+            let staged = announce(&mut connection.outgoing, held, &next, files).await?;
             connection.outgoing.flush().await?;
-            Ok(Some(Staged { task: next, takes_kept }))
+            Ok(Some(staged))
         };
-        let (report, staged_now) =
-            both(receive(&mut connection.incoming, events).inspect(|_| ended.notify_one()), stage).await;
+        let ends = |_: &Result<Report, ExecError>| {
+            over = Some(Instant::now());
+            ended.notify_one();
+        };
+        let (report, staged_now) = both(receive(&mut connection.incoming, &mut output).inspect(ends), stage).await;
         let report = report?;
         *staged = match staged_now {
             Ok(staged_now) => staged_now,
@@ -125,20 +134,23 @@ impl Sandbox {
             if let Some(useless) = staged.take_if(|staged| staged.takes_kept) {
                 // A file it counted on was changed and removed: announce it again, with all its files.
                 let again = async {
-                    announce(&mut connection.outgoing, held, &useless.task, files).await?;
-                    connection.outgoing.flush().await
+                    let again = announce(&mut connection.outgoing, held, &useless.task, files).await?;
+                    connection.outgoing.flush().await?;
+                    Ok::<_, SendError>(again)
                 };
-                if let Err(error) = again.await {
-                    return Err(connection.explain(error).await);
-                }
-                *staged = Some(Staged { takes_kept: false, ..useless });
+                *staged = match again.await {
+                    Ok(again) => Some(Staged { takes_kept: false, ..again }),
+                    Err(error) => return Err(connection.explain(error).await),
+                };
             }
         }
         self.lost = report.left.map(|left| format!("an earlier try in it left {left}"));
         Ok(Outcome {
             exit: report.exit,
-            prepare_time: Duration::from_micros(report.prepare_micros),
+            pull_time: sending.max(Duration::from_micros(report.prepare_micros)),
             process_time: Duration::from_micros(report.process_micros),
+            take_in_time: output.storing.max(Duration::from_micros(report.take_in_micros)),
+            since: over.map_or(Duration::ZERO, |over| over.elapsed()),
             out_of_memory: report.out_of_memory,
         })
     }
@@ -196,7 +208,7 @@ async fn both<T, U>(
 async fn go(
     outgoing: &mut Outgoing,
     held: &mut Held,
-    task: &DatumTask,
+    task: &Arc<DatumTask>,
     is_announced: bool,
     files: &dyn FileSource,
 ) -> Result<(), SendError> {
@@ -208,15 +220,15 @@ async fn go(
     outgoing.flush().await
 }
 
-/// Announces a try to the agent and sends its inputs; true if it uses files kept from the previous try.
+/// Announces a try to the agent and sends its inputs.
 async fn announce(
     outgoing: &mut Outgoing,
     held: &mut Held,
-    task: &DatumTask,
+    task: &Arc<DatumTask>,
     files: &dyn FileSource,
-) -> Result<bool, SendError> {
+) -> Result<Staged, SendError> {
     outgoing.message(&ToAgent::Begin(Box::new(describe(task)))).await?;
-    let mut takes_kept = false;
+    let (mut takes_kept, mut reading) = (false, Duration::ZERO);
     let before = held.begin(&task.inputs);
     for (input, place) in task.inputs.iter().zip(before) {
         match place {
@@ -224,23 +236,38 @@ async fn announce(
                 takes_kept = true;
                 outgoing.message(&ToAgent::Same { path: input.path.clone() }).await?;
             }
-            Delivery::Sent { keep } => send_file(outgoing, input, keep, files).await?,
+            Delivery::Sent { keep } => reading += send_file(outgoing, input, keep, files).await?,
         }
     }
-    Ok(takes_kept)
+    Ok(Staged { task: task.clone(), takes_kept, reading })
 }
 
-async fn receive(incoming: &mut Incoming, events: &mut dyn EventSink) -> Result<Report, ExecError> {
+/// Where the events of a try go, and how long that took for those of its output.
+struct Output<'a> {
+    events: &'a mut dyn EventSink,
+    storing: Duration,
+}
+
+impl Output<'_> {
+    async fn store(&mut self, event: Event) -> Result<(), ExecError> {
+        let begun = Instant::now();
+        let stored = self.events.event(event).await;
+        self.storing += begun.elapsed();
+        stored
+    }
+}
+
+async fn receive(incoming: &mut Incoming, output: &mut Output<'_>) -> Result<Report, ExecError> {
     loop {
         match incoming.next().await? {
-            Said::Data(bytes) => events.event(Event::Log(bytes)).await?,
+            Said::Data(bytes) => output.events.event(Event::Log(bytes)).await?,
             Said::Message(FromAgent::File(header)) => {
-                if let Some(cut_off) = receive_file(incoming, header, events).await? {
+                if let Some(cut_off) = receive_file(incoming, header, output).await? {
                     return Ok(cut_off);
                 }
             }
             Said::Message(FromAgent::Link { path, input }) => {
-                events.event(Event::Link { path: format!("/{path}"), input }).await?;
+                output.store(Event::Link { path: format!("/{path}"), input }).await?;
             }
             Said::Message(FromAgent::Done(report)) => return Ok(report),
             Said::Message(FromAgent::Broken { why }) => return Err(ExecError::SandboxLost { why }),
@@ -253,24 +280,24 @@ async fn receive(incoming: &mut Incoming, events: &mut dyn EventSink) -> Result<
 async fn receive_file(
     incoming: &mut Incoming,
     header: FileHeader,
-    events: &mut dyn EventSink,
+    output: &mut Output<'_>,
 ) -> Result<Option<Report>, ExecError> {
     let FileHeader { path, size_bytes, executable } = header;
-    events.event(Event::File { path: format!("/{path}"), size_bytes, executable }).await?;
+    output.store(Event::File { path: format!("/{path}"), size_bytes, executable }).await?;
     repos::stop_at("datum.in_intake");
     let mut left = size_bytes;
     while left > 0 {
         match incoming.next().await? {
             Said::Data(bytes) if bytes.len() as u64 <= left => {
                 left -= bytes.len() as u64;
-                events.event(Event::Data(bytes)).await?;
+                output.store(Event::Data(bytes)).await?;
             }
             Said::Message(FromAgent::Done(report)) if !matches!(report.exit, Exit::Code(_)) => return Ok(Some(report)),
             Said::Message(FromAgent::Broken { why }) => return Err(ExecError::SandboxLost { why }),
             _ => return Err(out_of_turn()),
         }
     }
-    events.event(Event::EndFile).await?;
+    output.store(Event::EndFile).await?;
     Ok(None)
 }
 
@@ -299,18 +326,21 @@ async fn greet(
     }
 }
 
+/// Sends a file; returns how long it was read.
 async fn send_file(
     outgoing: &mut Outgoing,
     file: &InputFile,
     keep: bool,
     files: &dyn FileSource,
-) -> Result<(), SendError> {
+) -> Result<Duration, SendError> {
     let (path, size_bytes, executable) = (file.path.clone(), file.laid_out_bytes(), file.executable);
     outgoing.message(&ToAgent::File { header: FileHeader { path, size_bytes, executable }, keep }).await?;
-    let mut offset = 0;
+    let (mut offset, mut reading) = (0, Duration::ZERO);
     while offset < size_bytes {
         let max = (size_bytes - offset).min(MAX_DATA as u64) as usize;
+        let begun = Instant::now();
         let bytes: Bytes = files.read(file, offset, max).await.map_err(SendError::Other)?;
+        reading += begun.elapsed();
         if bytes.is_empty() || bytes.len() > max {
             let why = format!("`{}` had a different length than announced", file.path);
             return Err(SendError::Other(ExecError::SandboxLost { why }));
@@ -318,7 +348,7 @@ async fn send_file(
         outgoing.data(&bytes).await?;
         offset += bytes.len() as u64;
     }
-    Ok(())
+    Ok(reading)
 }
 
 fn describe(task: &DatumTask) -> Try {

@@ -175,8 +175,9 @@ fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
     }
     let report = Report {
         exit: Exit::Code(reply.code),
-        prepare_micros: 0,
+        prepare_micros: 2000,
         process_micros: 1000,
+        take_in_micros: 3000,
         out_of_memory: false,
         kept: false,
         left: None,

@@ -253,15 +253,22 @@ pub enum Exit {
     },
 }
 
-/// A finished try. Times are durations by the sandbox's own clock, so a wrong date in a remote sandbox is harmless.
+/// A finished try. Times are durations, never dates, so a wrong date in a remote sandbox is harmless.
+///
+/// Sending files and handling them on the other side overlap for all but the smallest, so the longer of both is what a part took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,
-    /// From the arrival of the try in the sandbox to the start of the command: laying out inputs.
-    pub prepare_time: Duration,
+    /// Before the command: reading, sending and laying out inputs; of inputs that were sent while the try before was running, without the
+    /// sending.
+    pub pull_time: Duration,
     /// From the start of the command to its end.
     pub process_time: Duration,
+    /// After the command: reading output, and having the [`EventSink`] store it.
+    pub take_in_time: Duration,
+    /// Since then: inputs of the next try were still being sent.
+    pub since: Duration,
     /// Whether the kernel killed a process of the try because the sandbox reached its memory limit.
     pub out_of_memory: bool,
 }

@@ -181,6 +181,12 @@ pub struct Try {
     pub started_at: Timestamp,
     /// When it ended.
     pub finished_at: Timestamp,
+    /// Before the command: how long its input files were read, sent and laid out, in milliseconds. Absent if it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull_ms: Option<u64>,
+    /// After the command: how long its output was read, hashed and stored, in milliseconds. Absent like `pull_ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_in_ms: Option<u64>,
 }
 
 /// Details of a finished job beyond its commit and journal record. May be dropped later.

@@ -267,6 +267,8 @@ impl World {
                 log: None,
                 started_at: at(3),
                 finished_at: at(4),
+                pull_ms: None,
+                take_in_ms: None,
             }],
             mac: None,
         };

@@ -124,7 +124,15 @@ fn a_transform_and_a_recipe() {
 #[test]
 fn a_result_a_job_and_a_tag() {
     let executor = ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge".to_owned() };
-    let attempt = Try { exit_code: Some(0), reason: None, log: None, started_at: at(), finished_at: at() };
+    let attempt = Try {
+        exit_code: Some(0),
+        reason: None,
+        log: None,
+        started_at: at(),
+        finished_at: at(),
+        pull_ms: None,
+        take_in_ms: None,
+    };
     let result = ResultDocument {
         mac: None,
         recipe: DatumId::new(digest(1)),
@@ -137,7 +145,7 @@ fn a_result_a_job_and_a_tag() {
         run: run(),
         executor: executor.clone(),
         network: Network::Default,
-        tries: vec![attempt],
+        tries: vec![attempt.clone()],
     };
     is(
         &result,
@@ -150,6 +158,13 @@ fn a_result_a_job_and_a_tag() {
         "version":7}"#,
         "b32f5621fe96f4a01cd6cd9cd98a56b57c688c055e62bcbf2db8f9c021954550",
     );
+    // Its parts were not measured by older versions; with them it is another document.
+    let measured = Try { pull_ms: Some(12), take_in_ms: Some(3), ..attempt.clone() };
+    assert_eq!(
+        digest_of(&canonical(&ResultDocument { tries: vec![measured], ..result.clone() })).to_string(),
+        "a93d1b036be1df0ebcadf67a2e9a9b9fdeb011d097cec99b454b5010092714d9"
+    );
+    assert_eq!(serde_json::from_slice::<ResultDocument>(&canonical(&result)).unwrap().tries, [attempt]);
     let job = JobDocument {
         pipeline: "detect".parse().unwrap(),
         run: run(),

@@ -1,7 +1,7 @@
 //! `pv datum show`
 
 use answers::datum::{
-    DatumDetails, DatumState, FoundDatum, datum_details, datum_with_files, find_datum, find_datums_of_input,
+    DatumDetails, DatumState, FoundDatum, TryView, datum_details, datum_with_files, find_datum, find_datums_of_input,
 };
 use answers::file::FileView;
 use answers::job::short_job;
@@ -95,12 +95,23 @@ fn lines(cx: &Context, details: &DatumDetails, job: &str) -> Result<Vec<(&'stati
     }
     for (number, tried) in view.try_details.iter().enumerate() {
         let end = failures::end_of(tried);
-        let took = duration(tried.process_seconds);
+        let took = took(tried);
         let time = human.local_and_utc(tried.started_at);
         lines.push(("try", format!("{} of {}   {end}   {took}   {time}", number + 1, view.tries)));
     }
     lines.extend(outputs(details).into_iter().map(|text| ("made", text)));
     Ok(lines)
+}
+
+/// How long each part of a try took; of those of older versions only the command is known.
+fn took(tried: &TryView) -> String {
+    let command = duration(tried.process_seconds);
+    match (tried.pull_seconds, tried.take_in_seconds) {
+        (Some(pull), Some(take_in)) => {
+            format!("pull {}, execute {command}, take-in {}", duration(pull), duration(take_in))
+        }
+        _ => command,
+    }
 }
 
 fn outputs(details: &DatumDetails) -> Vec<String> {

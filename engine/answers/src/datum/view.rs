@@ -75,7 +75,12 @@ pub struct TryView {
     pub log: Option<Digest>,
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
+    /// From the start of its command to its end.
     pub process_seconds: f64,
+    /// Before it: reading, sending and laying out its input files. Null if that was not recorded.
+    pub pull_seconds: Option<f64>,
+    /// After it: reading, hashing and storing its output. Null if that was not recorded.
+    pub take_in_seconds: Option<f64>,
 }
 
 impl TryView {
@@ -87,8 +92,15 @@ impl TryView {
             started_at: tried.started_at,
             finished_at: tried.finished_at,
             process_seconds: tried.finished_at.seconds_since(tried.started_at),
+            pull_seconds: tried.pull_ms.map(seconds),
+            take_in_seconds: tried.take_in_ms.map(seconds),
         }
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a duration in seconds is for people")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
 }
 
 /// A datum, for programs.

@@ -56,10 +56,19 @@ struct Ended {
     log: SharedLog,
     started_at: Timestamp,
     finished_at: Timestamp,
+    /// How long its inputs and its output took; absent if it needed no sandbox.
+    around: Option<Around>,
     /// Present if it succeeded.
     outputs: Option<TakenIn>,
     /// Whether another try could have a different outcome.
     is_worth_another: bool,
+}
+
+/// How long a try took before its command and after it.
+#[derive(Clone, Copy)]
+struct Around {
+    pull: Duration,
+    take_in: Duration,
 }
 
 impl Ended {
@@ -69,10 +78,12 @@ impl Ended {
     }
 
     fn keep(self, store: &Store, printing: &Printing) -> Result<Try, RepoError> {
-        let Self { exit_code, reason, log: printed, started_at, finished_at, .. } = self;
+        let Self { exit_code, reason, log: printed, started_at, finished_at, around, .. } = self;
         let log = printed.to_bytes();
         let log = if log.is_empty() { None } else { Some(blocking(|| store.put_log(&log))?) };
-        let tried = Try { exit_code, reason, log, started_at, finished_at };
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let (pull_ms, take_in_ms) = around.map(|around| (millis(around.pull), millis(around.take_in))).unzip();
+        let tried = Try { exit_code, reason, log, started_at, finished_at, pull_ms, take_in_ms };
         printing.stored(&tried, &printed);
         Ok(tried)
     }
@@ -84,7 +95,14 @@ impl Tries {
         let Self { before: mut tries, mut last, is_recovered, at_work } = self;
         let outputs = match last.outputs.take() {
             None => None,
-            Some(outputs) => Some(outputs.finish().await?),
+            Some(outputs) => {
+                let begun = std::time::Instant::now();
+                let outputs = outputs.finish().await?;
+                if let Some(around) = &mut last.around {
+                    around.take_in += begun.elapsed();
+                }
+                Some(outputs)
+            }
         };
         tries.push(last.keep(store, at_work.printing())?);
         Ok((Tried { tries, outputs, is_recovered }, at_work))
@@ -198,6 +216,8 @@ impl DatumContext {
         });
         last.log = ended.log;
         last.finished_at = ended.finished_at;
+        // What came between the two commands lies within the whole time.
+        last.around = last.around.zip(ended.around).map(|(last, ended)| Around { take_in: ended.take_in, ..last });
         Ok(is_recovered)
     }
 
@@ -276,9 +296,9 @@ impl DatumContext {
             self.pool.dispose_spent(spent);
         }
         let (log, outputs) = intake.finish();
-        let finished_at = self.store.clock().now();
-        let micros = i64::try_from(outcome.process_time.as_micros()).unwrap_or(i64::MAX);
-        let started_at = Timestamp::from_micros(finished_at.as_micros() - micros);
+        let around = Around { pull: outcome.pull_time, take_in: outcome.take_in_time };
+        let finished_at = earlier(self.store.clock().now(), outcome.since + around.take_in);
+        let started_at = earlier(finished_at, outcome.process_time);
         let is_accepted = matches!(outcome.exit, Exit::Code(code) if task.accepts(code));
         let exit_code = match &outcome.exit {
             Exit::Code(code) => Some(*code),
@@ -291,6 +311,7 @@ impl DatumContext {
             log,
             started_at,
             finished_at,
+            around: Some(around),
             is_worth_another: !is_accepted && !matches!(outcome.exit, Exit::NotStarted { .. }),
             outputs: is_accepted.then_some(outputs),
         })
@@ -306,6 +327,7 @@ impl DatumContext {
             log,
             started_at: now,
             finished_at: now,
+            around: None,
             outputs: None,
             is_worth_another: false,
         }
@@ -335,6 +357,11 @@ impl DatumContext {
             Exit::TouchedInput { path } => Some(format!("it changed its input `{path}`")),
         }
     }
+}
+
+/// A point in time before another, by so much.
+fn earlier(at: Timestamp, time: Duration) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().saturating_sub(i64::try_from(time.as_micros()).unwrap_or(i64::MAX)))
 }
 
 /// Why an input cannot be a file below `/pfs`: old commits may contain such paths.

@@ -42,7 +42,15 @@ impl Followed {
     fn end_try(&self, at_work: &AtWork, log: &SharedLog, code: i32) {
         let kept = Some(self.store.put_log(&log.to_bytes()).unwrap());
         let now = Timestamp::from_micros(2000);
-        let tried = Try { exit_code: Some(code), reason: None, log: kept, started_at: now, finished_at: now };
+        let tried = Try {
+            exit_code: Some(code),
+            reason: None,
+            log: kept,
+            started_at: now,
+            finished_at: now,
+            pull_ms: None,
+            take_in_ms: None,
+        };
         at_work.printing().stored(&tried, log);
     }
 

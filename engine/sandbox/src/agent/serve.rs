@@ -240,19 +240,24 @@ impl Agent {
     }
 
     /// Lays out the inputs of a try, those staged and those still to come, until the engine says that they are complete. Returns the try,
-    /// which is a different one if the engine changed its mind.
-    fn receive_try(&mut self, mut task: Box<Try>) -> Result<Box<Try>, Stop> {
+    /// which is a different one if the engine changed its mind, and since when it has been in preparation, as if nobody had waited for
+    /// the engine's `Go`.
+    fn receive_try(&mut self, mut task: Box<Try>) -> Result<(Box<Try>, Instant), Stop> {
+        let mut begun = Instant::now();
         let mut laid_out = self.staging.lay_out(&mut self.pfs);
         loop {
+            let asked = Instant::now();
             match self.engine.next().or_stop(|| "read from the engine".to_owned())? {
                 None => return Err(Stop::new("the engine hung up")),
                 Some(Frame::Message(ToAgent::Begin(other))) => {
+                    begun = Instant::now();
                     laid_out = self.pfs.clear();
                     task = other;
                 }
                 Some(Frame::Message(ToAgent::Go)) => {
+                    let begun = begun + asked.elapsed();
                     laid_out.and_then(|()| self.pfs.seal()).or_stop(|| "lay out the inputs".to_owned())?;
-                    return Ok(task);
+                    return Ok((task, begun));
                 }
                 Some(frame) => laid_out = lay_out(&mut self.pfs, laid_out, frame)?,
             }
@@ -266,8 +271,8 @@ impl Agent {
         account: &Result<Account, String>,
         traces: &mut Traces,
     ) -> Result<(), Stop> {
-        let begun = Instant::now();
-        let task = &*self.receive_try(task)?;
+        let (task, begun) = self.receive_try(task)?;
+        let task = &*task;
         let owner = account.as_ref().ok().filter(|account| !account.is_own()).map(Account::owner);
         clear::hand_over(self.out.directory(), 0o755, owner).or_stop(|| "make /pfs/out ready".to_owned())?;
         self.secrets.lay_out(&task.secret_files, owner).or_stop(|| "lay out the secrets".to_owned())?;
@@ -282,6 +287,7 @@ impl Agent {
                     .or_stop(|| "run the command".to_owned())?
             }
         };
+        let command_ended = Instant::now();
         let out_of_memory = killed() > killed_before;
         let exit = match account {
             Ok(account) => self.collect(task, ended.exit, ended.deadline, account)?,
@@ -295,6 +301,7 @@ impl Agent {
             out_of_memory,
             kept: self.pfs.keeps_all(),
             left: self.left_behind(traces),
+            take_in_micros: micros(command_ended.elapsed()),
         };
         self.answer.message(&FromAgent::Done(report)).or_stop(|| "answer the engine".to_owned())?;
         self.answer.flush().or_stop(|| "answer the engine".to_owned())?;

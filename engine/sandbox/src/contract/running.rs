@@ -12,6 +12,7 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     a_large_log_comes_whole(&mut bench).await;
     what_cannot_start_is_said(&mut bench).await;
     a_timeout_ends_the_whole_tree(&mut bench).await;
+    each_part_is_measured(&mut bench).await;
     nothing_is_left_for_the_next_try(&mut bench).await;
     what_runs_on_is_ended(&mut bench).await;
     bench.close().await;
@@ -73,6 +74,19 @@ async fn a_timeout_ends_the_whole_tree(bench: &mut Bench<'_>) {
     assert!(outcome.process_time >= Duration::from_millis(300));
     assert!(begun.elapsed() < Duration::from_mins(1), "nobody waited for the sleepers");
     only_the_command_runs(bench).await;
+}
+
+async fn each_part_is_measured(bench: &mut Bench<'_>) {
+    let input = bench.files.add("in/large", vec![7; 4 << 20]);
+    let task = DatumTask { inputs: vec![input], ..shell("sleep 0.2; { cat /pfs/in/large; echo; } > /pfs/out/copy") };
+    let begun = Instant::now();
+    let (outcome, record) = bench.run(&task).await;
+    let whole = begun.elapsed();
+    assert_eq!((&outcome.exit, record.files["/copy"].0.len()), (&Exit::Code(0), (4 << 20) + 1));
+    assert!(outcome.process_time >= Duration::from_millis(200), "{outcome:?}");
+    assert!(!outcome.pull_time.is_zero() && !outcome.take_in_time.is_zero(), "{outcome:?}");
+    let parts = outcome.pull_time + outcome.process_time + outcome.take_in_time;
+    assert!(parts <= whole, "{outcome:?} in {whole:?}");
 }
 
 /// Counts processes other than the agent and the script's own.

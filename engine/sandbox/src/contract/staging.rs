@@ -1,6 +1,7 @@
 //! Inputs laid out ahead of time, and those kept from one try to the next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::{DatumTask, Exit, InputFile};
 use super::{Bench, Record, Subject, shell};
@@ -12,6 +13,7 @@ pub(super) async fn suite(subject: &Subject<'_>) {
     let mut bench = subject.bench().await;
     the_next_try_comes_unseen_while_one_runs(&mut bench).await;
     a_try_that_was_announced_may_be_put_off(&mut bench).await;
+    waiting_for_its_turn_is_no_part_of_a_try(&mut bench).await;
     a_large_input_comes_once(&mut bench).await;
     no_try_changes_what_the_next_one_sees(&mut bench).await;
     bench.close().await;
@@ -64,6 +66,18 @@ async fn a_try_that_was_announced_may_be_put_off(bench: &mut Bench<'_>) {
         assert_eq!(bench.before(&one, &other).await.1.log(), "one", "another than the one announced");
         assert_eq!(bench.before(&other, &one).await.1.log(), "other");
     }
+}
+
+async fn waiting_for_its_turn_is_no_part_of_a_try(bench: &mut Bench<'_>) {
+    let input = bench.files.add("in/one", "one");
+    let (first, next) = (task("true", vec![]), task("cat /pfs/in/one", vec![input]));
+    assert_eq!(bench.before(&first, &next).await.0, Exit::Code(0));
+    let wait = Duration::from_secs(1);
+    tokio::time::sleep(wait).await;
+    let (mut record, nothing) = (Record::default(), std::future::ready(None));
+    let outcome = bench.sandbox.run_before(&next, &bench.files, &mut record, nothing).await.expect("it can be watched");
+    assert_eq!((&outcome.exit, record.log().as_str()), (&Exit::Code(0), "one"));
+    assert!(outcome.pull_time < wait, "{outcome:?}");
 }
 
 async fn a_large_input_comes_once(bench: &mut Bench<'_>) {
