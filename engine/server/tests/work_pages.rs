@@ -101,6 +101,11 @@ async fn a_job_shows_failed_datums_first_with_their_cause_and_the_rest_in_pages(
     let rows = datums(&first);
     assert_eq!(rows.len(), 100);
     assert!(first.contains("exit 3") && first.contains("alert(1)"), "{first}");
+    for part in
+        ["class=\"pull\"", "class=\"ran\"", "class=\"take-in\"", ": its command runs. ", ">Pull<", ", take-in 0."]
+    {
+        assert!(first.contains(part), "{part} in {first}");
+    }
     let failed = page(&server, &admin, &format!("/jobs/{job}?state=failed")).await;
     assert_eq!(datums(&failed), rows[..1]);
     assert!(first.contains(&format!("/jobs/{}?after=100", job.replace('@', "%40"))));
@@ -119,7 +124,9 @@ async fn a_job_shows_failed_datums_first_with_their_cause_and_the_rest_in_pages(
     let why = page(&server, &admin, &format!("/jobs/{job}?why")).await;
     assert!(why.contains("Why it ran") && why.contains("images@main"));
     let datum = page(&server, &admin, &format!("/jobs/{job}/datums/{}", rows[0])).await;
-    for part in ["exit 3", "zz &lt;b&gt;&amp;⟨U+202E⟩gnp.exe", "Its last lines", "executed: it is new"] {
+    for part in
+        ["exit 3", ">Pull<", ">Take-in<", "zz &lt;b&gt;&amp;⟨U+202E⟩gnp.exe", "Its last lines", "executed: it is new"]
+    {
         assert!(datum.contains(part), "{part} in {datum}");
     }
 }

@@ -118,7 +118,7 @@ fn stack(parts: &[(&'static str, f64)]) -> Vec<(&'static str, f64, f64)> {
     stacked
 }
 
-fn rounded(number: f64) -> f64 {
+pub(super) fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
@@ -141,8 +141,14 @@ impl Span {
         duration(self.seconds)
     }
 
-    fn place(self, at: Timestamp) -> f64 {
+    /// Where a point in time is, of the 1000 steps of its width.
+    pub(super) fn place(self, at: Timestamp) -> f64 {
         (at.seconds_since(self.from) / self.seconds * 1000.0).clamp(0.0, 1000.0)
+    }
+
+    /// The width of a duration, in the same steps.
+    pub(super) fn width(self, seconds: f64) -> f64 {
+        (seconds / self.seconds * 1000.0).clamp(0.0, 1000.0)
     }
 }
 
@@ -191,7 +197,12 @@ pub(super) fn times_in_words(
 
 /// A caption for the times of a run.
 pub(super) fn caption(span: Span) -> Markup {
-    html! { "Thin: queued; thick: ran. The whole width is " (span.words()) " from " (exact_time(span.from)) }
+    html! { "Thin: queued; thick: ran. " (whole(span)) }
+}
+
+/// What a span is, in words.
+pub(super) fn whole(span: Span) -> Markup {
+    html! { "The whole width is " (span.words()) " from " (exact_time(span.from)) }
 }
 
 #[cfg(test)]

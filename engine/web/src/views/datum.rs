@@ -13,8 +13,8 @@ use specs::reference::IdPrefix;
 use specs::words::count;
 use specs::{CommitId, DatumRef, JobRef, RepoName};
 
-use super::job::glob_of;
-use super::work::{exact, job_link};
+use super::job::{cells, glob_of, heads};
+use super::work::job_link;
 use super::{None, Result};
 use crate::address::{self, Address};
 use crate::frame::View;
@@ -92,7 +92,7 @@ fn shown(look: &Look<'_>, found: &FoundDatum) -> Result<Markup> {
         h2 { "Tries" }
         div .wide { table {
             thead { tr {
-                th scope="col" .number { "Try" } th scope="col" { "Ended" } th scope="col" .number { "Took" }
+                th scope="col" .number { "Try" } th scope="col" { "Ended" } (heads())
                 th scope="col" { "Started" } th scope="col" { "Log" }
             } }
             tbody { @for (number, one) in view.try_details.iter().enumerate() { (try_row(look, found, number + 1, one)) } }
@@ -143,7 +143,7 @@ fn try_row(look: &Look<'_>, found: &FoundDatum, number: usize, one: &TryView) ->
                 (Option::None, Some(code)) => { "exit " (code) },
                 (Option::None, Option::None) => "",
             } }
-            td .number { (exact(one.process_seconds)) }
+            (cells(Some(one)))
             td { (time(look, one.started_at)) }
             td { @if one.log.is_some() { (link(look, &log(found).with("try", number), "Log")) } @else { span .dim { "printed nothing" } } }
         }

@@ -15,7 +15,9 @@ use specs::FilePath;
 use specs::words::count;
 
 use super::super::Result;
-use super::super::work::{ROWS, chosen, exact, field, more};
+use super::super::charts::Span;
+use super::super::work::{ROWS, chosen, field, more};
+use super::parts::{bars, cells, heads, legend, span_of};
 use super::{Query, address_of};
 use crate::address::{self, Address};
 use crate::look::Look;
@@ -135,18 +137,23 @@ fn table(look: &Look<'_>, job: &JobRow, views: &[DatumView]) -> Result<Markup> {
     for (number, view) in views.iter().enumerate() {
         rows.push((view, cause(look, view, number < CAUSES)?));
     }
+    let started = job_view(look.store, job, live_job(Some(look.live), job).as_ref())?.started_at;
+    let span = span_of(job, started, views);
     Ok(html! {
         div .wide { table {
+            @if let Some(span) = span { caption { (legend(span)) } }
             thead { tr {
-                th scope="col" { "Datum" } th scope="col" { "State" } th scope="col" { "Read" } th scope="col" .number { "Took" }
+                th scope="col" { "Datum" } th scope="col" { "State" } th scope="col" { "Read" } (heads())
+                @if span.is_some() { th scope="col" .times-of { "Times" } }
                 th scope="col" .number { "Tries" } th scope="col" { "Log" }
             } }
-            tbody { @for (view, cause) in &rows { (row(look, job, view, cause)) } }
+            tbody { @for (view, cause) in &rows { (row(look, job, view, cause, span)) } }
         } }
     })
 }
 
-fn row(look: &Look<'_>, job: &JobRow, view: &DatumView, cause: &Markup) -> Markup {
+fn row(look: &Look<'_>, job: &JobRow, view: &DatumView, cause: &Markup, span: Option<Span>) -> Markup {
+    let times = span.map(|span| bars(span, job, view));
     let (job, datum) = (job_id(&job.pipeline, &job.run), view.id.to_string());
     html! {
         tr {
@@ -157,7 +164,8 @@ fn row(look: &Look<'_>, job: &JobRow, view: &DatumView, cause: &Markup) -> Marku
                 @if view.inputs.len() > INPUTS { div .dim { (view.inputs.len() - INPUTS) " more" } }
                 @if view.not_visible > 0 { div .dim { (view.not_visible) " not visible to you" } }
             }
-            td .number { (exact(view.process_seconds)) }
+            (cells(view.try_details.last()))
+            @if let Some(times) = times { td .times-of { (times) } }
             td .number { (view.tries) }
             td { @if view.log.is_some() { (link(look, &address::log(&job, Some(&datum)), "Log")) } }
         }

@@ -1,6 +1,7 @@
 //! One job: its state and progress, its datums, and what one can do to it.
 //!
 //! - `head` its state, times and counts
+//! - `parts` what the tries of a datum spent their time on, in numbers and as bars
 //! - `datums` its datums, failed ones first, then the slowest
 //! - `why` why it ran
 //! - `change` the pages that come before a change: what it would touch
@@ -8,6 +9,7 @@
 mod change;
 mod datums;
 mod head;
+mod parts;
 mod why;
 
 use answers::job::{JobRow, job_id};
@@ -23,6 +25,7 @@ use crate::frame::View;
 use crate::look::Look;
 
 pub(super) use change::glob_of;
+pub(super) use parts::{cells, heads};
 
 /// Which job.
 #[derive(Debug, Deserialize)]
