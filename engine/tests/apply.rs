@@ -425,15 +425,19 @@ async fn only_the_newest_ended_job_is_retried() {
     assert_eq!(rerun(&s.store, &name("up"), None, &s.by).unwrap_err().kind(), ErrorKind::Conflict, "there is no data");
     s.put("images", [("/a", Some("1"))]);
     let first = s.job("up");
-    assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it has not ended");
+    assert_eq!(retry(&s.store, &first, None, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it has not ended");
     assert!(stop_job(&s.store, &first, "stopped by a test").unwrap());
     assert_eq!(s.state("up"), SealedState::Killed);
     assert!(!stop_job(&s.store, &first, "stopped by a test").unwrap(), "a job ends once");
 
-    let run = retry(&s.store, &first, &s.by, None).unwrap();
+    let run = retry(&s.store, &first, None, &s.by, None).unwrap();
     let cause = s.store.run(&run).unwrap().cause;
     assert_eq!((cause.kind.word(), cause.refs), ("retry", vec!["up".to_owned(), format!("@{}", first.run)]));
-    assert_eq!(retry(&s.store, &first, &s.by, None).unwrap_err().kind(), ErrorKind::Conflict, "it is not the newest");
+    assert_eq!(
+        retry(&s.store, &first, None, &s.by, None).unwrap_err().kind(),
+        ErrorKind::Conflict,
+        "it is not the newest"
+    );
     let again = rerun(&s.store, &name("up"), None, &s.by).unwrap();
     assert_eq!(s.job("up").run, again);
 }

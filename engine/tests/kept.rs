@@ -209,7 +209,7 @@ async fn what_a_failed_job_made_expires_after_the_grace() {
     assert_eq!(lost.count(), 2);
     a.s.seen("upper");
     let failed_job = a.s.job("upper");
-    engine::apply::retry(&a.s.store, &failed_job, &a.s.by, None).unwrap();
+    engine::apply::retry(&a.s.store, &failed_job, None, &a.s.by, None).unwrap();
     // The command is fixed.
     a.s.run_with(|mut call| {
         call.inputs.values_mut().filter(|bytes| *bytes == b"bad").for_each(|bytes| *bytes = b"good".to_vec());

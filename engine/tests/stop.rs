@@ -1,4 +1,4 @@
-//! Stopped pipelines, inputs that start no job, and reruns of some datums.
+//! Stopped pipelines, inputs that start no job, and reruns and retries of some datums.
 
 use repos::journal::{CauseKind, SealedState};
 use specs::{ErrorKind, Glob};
@@ -7,7 +7,7 @@ use super::flow::UPPER;
 use super::setting::Setting;
 use answers::pipeline::{PipelineState, pipeline_view};
 use answers::trace::{Origin, Reach, trace};
-use engine::apply::{Data, delete_pipeline, rerun, start_pipeline, stop_pipeline};
+use engine::apply::{Data, delete_pipeline, rerun, retry, start_pipeline, stop_pipeline};
 
 const LOWER: &str = "
 pipeline: {name: lower}
@@ -198,6 +198,70 @@ async fn a_rerun_of_some_paths_keeps_all_else() {
     assert_eq!(s.files_in(first), kept.map(|(path, text)| (path.to_owned(), text.to_owned())).into());
     assert_eq!(s.files("upper").len(), 2, "the new results are the newest, also for the job after");
     assert_eq!(s.files("upper")["/a1"], "anew");
+}
+
+/// Copies every input as `anew`, whatever it is.
+fn anew(call: sandbox::scripted::Call) -> sandbox::scripted::Reply {
+    let files = call.inputs.into_keys().map(|path| (path.replace("images/", ""), b"anew".to_vec()));
+    sandbox::scripted::Reply { files: files.collect(), ..Default::default() }
+}
+
+fn glob(text: &str) -> Glob {
+    Glob::parse(text).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_some_paths_leaves_other_failures_as_they_are() {
+    let s = Setting::new();
+    s.repo("images").pipeline(UPPER);
+    s.put("images", [("/a1", Some("bad")), ("/a2", Some("bad")), ("/b", Some("1"))]);
+    s.run().await;
+    s.seen("upper");
+    let failed = s.job("upper");
+    let nothing = retry(&s.store, &failed, Some(&glob("/b")), &s.by, None).unwrap_err();
+    assert_eq!(nothing.kind(), ErrorKind::NotFound, "it did not fail");
+    let run = retry(&s.store, &failed, Some(&glob("/*1")), &s.by, None).unwrap();
+    assert_eq!(s.store.run(&run).unwrap().cause.refs, ["upper:/*1".to_owned(), format!("@{}", failed.run)]);
+    s.run_with(anew).await;
+    let job = s.job("upper");
+    assert_eq!((s.seen("upper"), s.state("upper")), (vec!["images/a1".to_owned()], SealedState::Failure));
+    assert_eq!(s.reason(&job), "1 of 3 datums failed");
+
+    // What stayed failed is a failure of the new job as well.
+    retry(&s.store, &job, Some(&glob("/a*")), &s.by, Some("torn")).unwrap();
+    s.run_with(anew).await;
+    assert_eq!((s.seen("upper"), s.state("upper")), (Vec::new(), SealedState::Success));
+    assert_eq!(s.files("upper").into_keys().collect::<Vec<_>>(), ["/a1", "/b"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_that_skips_some_paths_executes_other_failures_again() {
+    let s = Setting::new();
+    s.repo("images").pipeline(&UPPER.replace("glob: '/*'", "glob: /"));
+    s.pipeline(&UPPER.replace("upper", "each"));
+    s.put("images", [("/d/a", Some("bad")), ("/e", Some("bad"))]);
+    s.run().await;
+    s.seen("upper");
+    s.seen("each");
+    // A datum that sees a directory reads what is in it.
+    retry(&s.store, &s.job("upper"), Some(&glob("/d/*")), &s.by, Some("torn")).unwrap();
+    retry(&s.store, &s.job("each"), Some(&glob("/d/*")), &s.by, Some("torn")).unwrap();
+    s.run_with(anew).await;
+    assert_eq!((s.seen("upper"), s.state("upper")), (Vec::new(), SealedState::Success));
+    assert_eq!((s.seen("each"), s.state("each")), (vec!["images/e".to_owned()], SealedState::Success));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_of_an_earlier_job_do_not_stop_a_retry_early() {
+    let s = Setting::new();
+    s.repo("images").pipeline(UPPER);
+    let paths: Vec<String> = (0..120).map(|number| format!("/{number:03}")).collect();
+    s.put("images", paths.iter().map(|path| (path.as_str(), Some("bad"))));
+    s.run().await;
+    assert_eq!(s.reason(&s.job("upper")), "its first 100 datums all failed, so it was stopped");
+    retry(&s.store, &s.job("upper"), Some(&glob("/000")), &s.by, None).unwrap();
+    s.run().await;
+    assert_eq!(s.reason(&s.job("upper")), "120 of 120 datums failed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -213,6 +213,32 @@ fn a_plan_is_rolled_up_by_reason() {
 }
 
 #[test]
+fn a_retry_is_about_the_failed_datums_that_read_some_files() {
+    let env = env_with_notes();
+    apply(&env, &spec("picky", "notes", "grep -q bad $notes && exit 3; cp $notes /pfs/out/"));
+    put_note(&env, "d", "bad\n");
+    put_note(&env, "e", "bad\n");
+    assert_eq!(env.exit_code(["run"]), 1);
+    assert_eq!(env.exit_code(["job", "retry", "picky", "--input", "/a"]), 3, "it did not fail");
+    let before = newest_job(&env, "picky")["id"].clone();
+    env.ok(["job", "retry", "picky", "--input", "/d"]);
+    let plan = env.json(["plan", "--datums"]);
+    let runs: Vec<_> = plan.iter().filter(|datum| datum["executes"] == true).collect();
+    assert!(runs.len() == 1 && runs[0]["inputs"][0]["path"] == "/d", "{plan:?}");
+    assert_eq!(env.exit_code(["run"]), 1);
+    let failed = env.json(["datum", "list", "picky", "--state", "failed"]);
+    let executed: Vec<_> =
+        failed.iter().map(|datum| (datum["inputs"][0]["path"].clone(), datum["executed_by"] == before)).collect();
+    assert_eq!(executed, [(json!("/d"), false), (json!("/e"), true)], "{failed:?}");
+
+    env.ok(["job", "retry", "picky", "--input", "/e", "--skip-failed", "-m", "torn"]);
+    assert_eq!(env.exit_code(["run"]), 1);
+    let job = newest_job(&env, "picky");
+    assert_eq!((&job["datums_failed"], &job["datums_recovered"]), (&json!(1), &json!(1)), "{job}");
+    assert_sound(&env);
+}
+
+#[test]
 fn a_retry_goes_on_without_what_failed_in_that_job_alone() {
     let env = env_with_notes();
     apply(&env, &spec("picky", "notes", "grep -q bad $notes && exit 3; cp $notes /pfs/out/"));

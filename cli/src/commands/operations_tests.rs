@@ -92,7 +92,7 @@ const TABLE: &[Row] = &[
     Row::By("job list", &["listJobs"]),
     Row::By("job show", &["showJob"]),
     Row::By("job retry", &["retryJob"]),
-    Row::By("job stop", &["stopJob"]),
+    Row::By("job stop", &["stopJob", "stopRun"]),
     Row::By("datum list", &["listDatums"]),
     Row::By("datum show", &["showDatum"]),
     Row::By("trace", &["traceFile", "traceForward"]),

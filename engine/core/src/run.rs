@@ -2,7 +2,7 @@
 
 use repos::Store;
 use repos::journal::{Cause, CauseKind};
-use specs::RunId;
+use specs::{Glob, PipelineName, RunId};
 
 use crate::error::{EngineError, Result};
 
@@ -24,6 +24,12 @@ pub fn new_run() -> RunId {
 pub fn cause(store: &Store, kind: CauseKind, by: &Actor, refs: Vec<String>) -> Cause {
     let (author, committer) = (Some(by.author.clone()), by.committer.clone());
     Cause { kind, author, committer, at: store.clock().now(), refs, message: None }
+}
+
+/// The glob in a cause that is about the datums of a pipeline that read certain paths: `PIPELINE:GLOB`.
+pub fn paths_named(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
+    let glob = cause.refs.iter().find_map(|text| text.strip_prefix(pipeline.as_str())?.strip_prefix(':'))?;
+    Glob::parse(glob).ok()
 }
 
 /// Maximum number of attempts of a change if garbage collection interferes each time.

@@ -25,7 +25,7 @@ use crate::inputs::{InputResolver, Readiness, WaitsFor};
 use crate::live::{Counts, EngineEvent, JobKey, Live, job_id};
 use crate::phase::{Phase, Phases};
 use crate::recipe::Leaf;
-use crate::run::Actor;
+use crate::run::{Actor, paths_named};
 use crate::slots::DatumSlots;
 use crate::time;
 use sandbox::Executor;
@@ -568,9 +568,7 @@ pub fn reprocesses(cause: &Cause, pipeline: &PipelineName) -> bool {
 
 /// The paths whose datums of a pipeline a run executes again, if it names some.
 pub fn paths_again(cause: &Cause, pipeline: &PipelineName) -> Option<Glob> {
-    let named = |reference: &String| reference.strip_prefix(pipeline.as_str())?.strip_prefix(':').map(str::to_owned);
-    let glob = cause.refs.iter().find_map(named).filter(|_| cause.kind == CauseKind::Rerun);
-    glob.and_then(|glob| Glob::parse(&glob).ok())
+    paths_named(cause, pipeline).filter(|_| cause.kind == CauseKind::Rerun)
 }
 
 fn key_of(job: &JobRow) -> JobKey {

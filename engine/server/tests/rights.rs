@@ -149,6 +149,7 @@ fn pipelines_and_work() -> Vec<Row> {
     vec![
         row("composeFile", "POST /objects/compose", Writer, Seen).with(json!({ "file": "{nothing}", "chunks": [["{nothing}", 1], ["{nothing}", 1]] })).or(&[404, 409]),
         row("showRun", "GET /runs/{run}", Reader, Repo),
+        row("stopRun", "POST /runs/{run}/stop", Writer, Repo).with(json!({})).or(&[409]),
         row("runJobs", "POST /run", Writer, Repo).with(json!({ "pipelines": ["{r}-copy"] })),
         row("waitForJobs", "GET /wait?of={r}-copy&timeout=90s", Reader, Repo),
         row("showPipeline", "GET /pipelines/{r}-copy", Reader, Repo),

@@ -2,7 +2,7 @@
 
 use answers::named::find_job;
 use engine::apply;
-use specs::JobRef;
+use specs::{Glob, JobRef};
 
 use crate::author;
 use crate::commands::views::caused;
@@ -14,11 +14,17 @@ use crate::error::Result;
 /// This starts a new run on the newest inputs.
 ///
 /// With `--skip-failed`, failed datums are not executed again. The new job records them as `recovered`, with who decided it and why.
+///
+/// With `--input`, only failed datums that read these files are executed again, and the others stay failed. With both, only these are
+/// skipped, and the others are executed again.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// Newest job of its pipeline
     #[arg(value_name = "JOB")]
     job: JobRef,
+    /// Retry, or skip, only failed datums that read these files
+    #[arg(long, value_name = "GLOB")]
+    input: Option<Glob>,
     /// Continue without the failed datums, and record that
     #[arg(long, requires = "message")]
     skip_failed: bool,
@@ -30,6 +36,6 @@ pub(crate) struct Args {
 pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let store = cx.store()?;
     let job = find_job(store, &args.job)?;
-    let run = apply::retry(store, &job, &author::by(cx, None), args.message.as_deref())?;
+    let run = apply::retry(store, &job, args.input.as_ref(), &author::by(cx, None), args.message.as_deref())?;
     caused(cx, &run)
 }

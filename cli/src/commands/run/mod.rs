@@ -187,7 +187,7 @@ fn retry(cx: &Context, store: &Store, wanted: bool, selected: Selected) -> Resul
     for pipeline in order.in_order().into_iter().filter(|pipeline| selected.names.contains(pipeline.name())) {
         let newest = newest_of_version(store, pipeline.name())?;
         if let Some(job) = newest.filter(|job| job.sealed == Some(SealedState::Failure)) {
-            let run = apply::retry(store, &job, &by(cx, None), None)?;
+            let run = apply::retry(store, &job, None, &by(cx, None), None)?;
             cx.notes().line(format!("retrying {}@{} as run {}", job.pipeline, job.run.short(8), run.short(8)));
         }
     }

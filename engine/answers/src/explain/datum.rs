@@ -117,6 +117,9 @@ fn why(
             let reason = view.reason.clone().unwrap_or_default();
             return Ok(format!("not executed: it had failed in {by}, and was {reason}"));
         }
+        DatumState::Failed if view.made_by.as_ref().is_some_and(|(_, run)| *run != job.run) => {
+            return Ok(format!("not executed: it had failed in {by}, and only others were retried"));
+        }
         DatumState::Success | DatumState::Failed | DatumState::Recovered => {}
     }
     let cause = store.run(&job.run)?.cause;

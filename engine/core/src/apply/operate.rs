@@ -155,14 +155,38 @@ pub fn rerun(store: &Store, name: &PipelineName, input: Option<&Glob>, by: &Acto
 
 /// Retries a pipeline's newest job, and everything downstream: a new run that names the old one and uses the newest inputs. `skip_failed`
 /// is the reason why it continues without the datums that failed in the old job: in the new job they count as recovered.
-pub fn retry(store: &Store, job: &JobRow, by: &Actor, skip_failed: Option<&str>) -> Result<RunId> {
+///
+/// With `input`, both are about the failed datums that read a path matching it, and the refs name it as `PIPELINE:GLOB`: only these are
+/// executed again, and the others stay failed; or only these are skipped, and the others are executed again. `NotFound` if there is none.
+pub fn retry(
+    store: &Store,
+    job: &JobRow,
+    input: Option<&Glob>,
+    by: &Actor,
+    skip_failed: Option<&str>,
+) -> Result<RunId> {
     find_retry(store, job)?;
-    if skip_failed.is_some() && failed_results(store, job)?.is_empty() {
-        let id = format!("{}@{}", job.pipeline, job.run.short(8));
+    if input.is_some() || skip_failed.is_some() {
+        ensure_failed(store, job, input)?;
+    }
+    let name = &job.pipeline;
+    let what = input.map_or_else(|| name.to_string(), |glob| format!("{name}:{glob}"));
+    again(store, name, what, by, CauseKind::Retry, Some(job), skip_failed)
+}
+
+/// Refuses a retry of failed datums if there is none of them.
+fn ensure_failed(store: &Store, job: &JobRow, input: Option<&Glob>) -> Result<()> {
+    if !failed_results(store, job, input)?.is_empty() {
+        return Ok(());
+    }
+    let id = format!("{}@{}", job.pipeline, job.run.short(8));
+    let Some(glob) = input else {
         let hint = Some(format!("pv job retry {}", job.pipeline));
         return Err(EngineError::Conflict { what: format!("no datum of job `{id}` failed"), hint });
-    }
-    again(store, &job.pipeline, job.pipeline.to_string(), by, CauseKind::Retry, Some(job), skip_failed)
+    };
+    let what = format!("no failed datum of job `{id}` reads a path that matches `{glob}`");
+    let hint = glob_hint(glob.as_str()).unwrap_or_else(|| format!("pv datum list {id} --state failed"));
+    Err(EngineError::NotFound { what, hint: Some(hint) })
 }
 
 /// Refuses a retry of any but the pipeline's newest job, and of an open one.

@@ -91,7 +91,9 @@ impl DatumContext {
         }
         let skipped = || {
             let (result, why) = self.skipped.of_datum(&prepared.id)?;
-            Some(DatumEnd { state: DatumState::Recovered, result, outputs: None, recovered: Some(why.to_owned()) })
+            let recovered = self.skipped.are_recovered().then(|| why.to_owned());
+            let state = if recovered.is_some() { DatumState::Recovered } else { DatumState::Failed };
+            Some(DatumEnd { state, result, outputs: None, recovered })
         };
         let known = known.or_else(skipped);
         Ok((prepared, known))

@@ -388,6 +388,8 @@ async fn collect(
     let key = cx.key();
     let deadline = deadline(cx, begun);
     let mut stop = cx.stop.clone();
+    // Those that failed in the job that this one retries, and are not executed.
+    let mut failed_before = 0;
     let show = |counts: Counts| {
         cx.live.update(&key, |live| live.counts = counts);
         cx.live.tell(EngineEvent::Changed(key.clone()));
@@ -419,6 +421,7 @@ async fn collect(
             DatumState::Failed => counts.failed += 1,
             DatumState::Recovered => counts.recovered += 1,
         }
+        failed_before += u64::from(ended.state == DatumState::Failed && at_work.is_none());
         let collision = blocking(|| output.add(&datum, &ended))?;
         show(counts);
         if let Some(at_work) = at_work {
@@ -428,7 +431,7 @@ async fn collect(
             return Ok(Dispatched { counts, stopped: None, problem: Some(collision.to_string()) });
         }
         if cx.settings.fail_fast
-            && counts.failed >= FAIL_FAST
+            && counts.failed - failed_before >= FAIL_FAST
             && counts.processed + counts.cached + counts.recovered == 0
         {
             let problem = format!("its first {FAIL_FAST} datums all failed, so it was stopped");

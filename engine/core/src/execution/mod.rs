@@ -10,7 +10,8 @@
 //! - `output`: the job's output as edits of its base; two datums that write the same path
 //! - `pool`: warm sandboxes, kept between jobs
 //! - `remake`: restores a damaged output by executing its recipe again
-//! - `skip`: failed datums that a retry skips
+//! - `failed`: the failed datums of an ended job, and which of them read certain files
+//! - `skip`: failed datums that a retry does not execute
 //! - `seal`: the commit and the journal record that end a job
 //!
 //! Results are written as soon as a datum ends, so that no finished datum runs again, whatever happens to the job.
@@ -20,6 +21,7 @@
 //! Not here: which job runs when (`scheduler`), what it has to do (`plan`).
 
 mod datum;
+mod failed;
 mod intake;
 mod job;
 mod mask;
@@ -33,10 +35,11 @@ mod tries;
 mod worker;
 
 pub(crate) use datum::DatumContext;
+pub(crate) use failed::failed_keys;
+pub use failed::failed_results;
 pub use intake::Outputs;
 pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, labels, run_job, work};
 pub(crate) use pool::Pool;
 pub use remake::{again, remake};
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
 pub use skip::Skipped;
-pub(crate) use skip::{failed_keys, failed_results};

@@ -1,22 +1,22 @@
-//! Datums that a retry skips: they failed in the earlier job, and a user accepted that.
+//! Datums that a retry does not execute: they failed in the earlier job, and a user accepted that, or chose others to be executed again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 
-use repos::documents::{ResultDocument, ResultState};
-use repos::journal::CauseKind;
-use repos::tree::KeyRange;
+use repos::journal::{Cause, CauseKind};
 use repos::{JobRow, Store};
-use specs::{DatumId, Digest, RunId};
+use specs::{DatumId, Digest, Glob, RunId};
 
-use crate::datums::DatumMap;
-use crate::datums::{DatumKey, prefix};
+use super::failed::failed_results;
 use crate::error::Result;
+use crate::run::paths_named;
 
-/// Failed datums that count as recovered in one job.
+/// Failed datums that one job does not execute.
 #[derive(Debug, Clone, Default)]
 pub struct Skipped {
     /// The result of each, by the digest of its recipe.
     results: HashMap<DatumId, Digest>,
+    /// Whether they count as recovered, because somebody decided that; else they stay failed.
+    are_recovered: bool,
     /// Who decided it, and why.
     why: String,
 }
@@ -29,53 +29,48 @@ impl Skipped {
             return Ok(Self::default());
         }
         let cause = store.run(&job.run)?.cause;
-        let names_it = cause.refs.iter().any(|name| name == job.pipeline.as_str());
-        let (CauseKind::Retry, Some(message), true) = (cause.kind, &cause.message, names_it) else {
+        let input = paths_named(&cause, &job.pipeline);
+        let names_it = input.is_some() || cause.refs.iter().any(|name| name == job.pipeline.as_str());
+        let before = cause.refs.iter().find_map(|text| text.strip_prefix('@')?.parse::<RunId>().ok());
+        let (CauseKind::Retry, true, Some(before)) = (cause.kind, names_it, before) else {
             return Ok(Self::default());
         };
-        let before = cause.refs.iter().find_map(|text| text.strip_prefix('@')?.parse::<RunId>().ok());
-        let before = before.map(|run| store.run(&run)).transpose()?;
-        let before = before.map(|run| store.job(run.order, &job.pipeline)).transpose()?.flatten();
-        let results = before.map(|before| failed_results(store, &before)).transpose()?.unwrap_or_default();
+        match store.job(store.run(&before)?.order, &job.pipeline)? {
+            Some(before) => Self::in_retry(store, &before, cause, input.as_ref()),
+            None => Ok(Self::default()),
+        }
+    }
+
+    /// What a retry of `before` skips. With `input`, it is about the failed datums that read a path matching it.
+    fn in_retry(store: &Store, before: &JobRow, cause: Cause, input: Option<&Glob>) -> Result<Self> {
         let author = cause.author.unwrap_or_default();
-        Ok(Self { results, why: format!("skipped by {author} ({}): {message}", cause.committer) })
+        Ok(match (cause.message, input) {
+            (Some(message), input) => Self {
+                results: failed_results(store, before, input)?.into_iter().collect(),
+                are_recovered: true,
+                why: format!("skipped by {author} ({}): {message}", cause.committer),
+            },
+            (None, Some(glob)) => {
+                let again: HashSet<DatumId> =
+                    failed_results(store, before, Some(glob))?.into_iter().map(|(id, _)| id).collect();
+                let all = failed_results(store, before, None)?.into_iter();
+                Self {
+                    results: all.filter(|(id, _)| !again.contains(id)).collect(),
+                    are_recovered: false,
+                    why: format!("it stays failed: {author} retried only datums that read `{glob}`"),
+                }
+            }
+            (None, None) => Self::default(),
+        })
     }
 
     /// The failed result of a skipped datum, with who decided that and why.
     pub fn of_datum(&self, datum: &DatumId) -> Option<(Digest, &str)> {
         self.results.get(datum).map(|result| (*result, self.why.as_str()))
     }
-}
 
-/// The failed datums of an ended job, each with its result.
-pub(crate) fn failed_results(store: &Store, job: &JobRow) -> Result<HashMap<DatumId, Digest>> {
-    let mut failed = HashMap::new();
-    visit_failed(store, job, |_, result, digest| {
-        failed.insert(result.recipe, digest);
-    })?;
-    Ok(failed)
-}
-
-/// The keys of the failed datums of an ended job.
-pub(crate) fn failed_keys(store: &Store, job: &JobRow) -> Result<BTreeSet<DatumKey>> {
-    let mut failed = BTreeSet::new();
-    visit_failed(store, job, |key, _, _| {
-        failed.insert(key);
-    })?;
-    Ok(failed)
-}
-
-fn visit_failed(store: &Store, job: &JobRow, mut visit: impl FnMut(DatumKey, ResultDocument, Digest)) -> Result<()> {
-    let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
-    let map = commit.and_then(|commit| commit.datums).map_or(DatumMap::empty(), DatumMap::at);
-    for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
-        let (key, value) = entry?;
-        let key = DatumKey::from_map(&key);
-        let Some(digest) = crate::datums::result_in(&value) else { continue };
-        let result: ResultDocument = store.document(&digest)?;
-        if result.state == ResultState::Failed && map.get(store, &key.below(prefix::RECOVERED))?.is_none() {
-            visit(key, result, digest);
-        }
+    /// Whether skipped datums count as recovered; else they stay failed.
+    pub(crate) fn are_recovered(&self) -> bool {
+        self.are_recovered
     }
-    Ok(())
 }

@@ -14,7 +14,7 @@ use engine::{EngineError, apply};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use specs::reference::IdPrefix;
-use specs::{DatumRef, JobRef, PipelineName, RunId};
+use specs::{DatumRef, Glob, JobRef, PipelineName, RunId};
 
 use super::content::stored;
 use super::operate::StartedRun;
@@ -240,6 +240,10 @@ async fn stop(
 /// How to retry a job.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Retry {
+    /// Only failed datums that read a matching path: they are executed again, and the others stay failed; with `skip_failed`, they are
+    /// skipped, and the others are executed again.
+    #[serde(default)]
+    input: Option<Glob>,
     /// Why to continue without the failed datums, which are recorded as recovered; absent: they are executed again.
     #[serde(default)]
     #[schemars(length(min = 1))]
@@ -249,7 +253,7 @@ struct Retry {
 async fn retry(
     call: Call,
     Path(OfJob { job }): Path<OfJob>,
-    Query(Retry { skip_failed }): Query<Retry>,
+    Query(Retry { input, skip_failed }): Query<Retry>,
 ) -> Result<Created<StartedRun>> {
     if skip_failed.as_ref().is_some_and(String::is_empty) {
         return Err(Problem::usage("`skip_failed` is empty", "it is the reason, which is recorded"));
@@ -257,7 +261,7 @@ async fn retry(
     let by = call.actor(None);
     let started = call.change(move |store| {
         let job = find_job(store, &job)?;
-        apply::retry(store, &job, &by, skip_failed.as_deref())
+        apply::retry(store, &job, input.as_ref(), &by, skip_failed.as_deref())
     });
     Ok(Created(StartedRun { run: started.await? }))
 }

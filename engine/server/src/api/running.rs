@@ -75,7 +75,7 @@ fn select(store: &Store, what: ToRun, by: &Actor) -> Result<(Selected, Vec<JobRo
     for name in &selected.names {
         let failed = newest_of_version(store, name)?.filter(|job| job.sealed == Some(SealedState::Failure));
         if let Some(job) = failed {
-            apply::retry(store, &job, by, None)?;
+            apply::retry(store, &job, None, by, None)?;
         }
     }
     // A retry is a new run.
