@@ -263,6 +263,69 @@ async fn what_changes_something_is_asked_first_and_done_by_the_api() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn failed_datums_are_chosen_by_what_they_read() {
+    let (server, admin) = setting().await;
+    let job = newest(&server, &admin, "deep").await;
+    for change in ["retry", "skip"] {
+        let none = page(&server, &admin, &format!("/jobs/{job}?change={change}&input=/cam7/*")).await;
+        assert!(none.contains("0 of 1 datum that failed") && !none.contains("value=\"/api/v1/jobs"), "{none}");
+        let one = page(&server, &admin, &format!("/jobs/{job}?change={change}&input=/x/*")).await;
+        assert!(one.contains("1 of 1 datum that failed") && one.contains("⟨U+202E⟩gnp.exe"), "{one}");
+        assert!(one.contains("name=\"input:query\" value=\"/x/*\""), "{one}");
+        let wrong = any_page(&server, &admin, &format!("/jobs/{job}?change={change}&input=/x/%5B")).await;
+        assert_eq!(wrong.0, 400, "{}", wrong.1);
+    }
+    let operation = format!("/api/v1/jobs/{job}/retry");
+    let form = |input| {
+        [("-method", "POST"), ("-operation", operation.as_str()), ("-next", "/runs/{run}"), ("input:query", input)]
+    };
+    assert_eq!(act(&server, &admin, &form("/cam7/*")).await.0, 404);
+    let (status, next, text) = act(&server, &admin, &form("/x/*")).await;
+    assert_eq!(status, 303, "{text}");
+    ended(&server, &admin).await;
+    let run = page(&server, &admin, &next).await;
+    assert!(run.contains("retry deep:/x/*") && run.contains("1 failed") && run.contains("change=retry"), "{run}");
+    let reader = server.token("rita", Role::Reader, &["*"]);
+    assert!(!page(&server, &reader, &next).await.contains("change="));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_of_a_run_are_chosen_by_their_state_and_exactly_these_are_stopped() {
+    let server = Running::start().await;
+    let admin = server.token("anna", Role::Admin, &["*"]);
+    let reader = server.token("rita", Role::Reader, &["*"]);
+    server.send(&admin, Method::POST, "/repos", json!({ "name": "images" })).await;
+    server.pipeline("detect", "images", &["one"]).await;
+    server.pipeline("count", "detect", &["two"]).await;
+    let (status, put) = server.put(&admin, "/repos/images/branches/main/files/a", "a").await;
+    assert!(status < 300, "{put}");
+    let run = newest(&server, &admin, "detect").await.split_once('@').unwrap().1.to_owned();
+    let here = format!("/runs/{run}");
+    assert!(page(&server, &admin, &here).await.contains("change=stop"));
+    assert!(!page(&server, &reader, &here).await.contains("change="));
+    let all = page(&server, &admin, &format!("{here}?change=stop")).await;
+    assert!(all.contains("2 jobs will be stopped") && all.contains("value=\"detect\""), "{all}");
+    let none = page(&server, &admin, &format!("{here}?change=stop&state=running")).await;
+    assert!(none.contains("There is no such job") && !none.contains("value=\"/api/v1/runs"), "{none}");
+    assert!(!page(&server, &reader, &format!("{here}?change=stop")).await.contains("value=\"/api/v1/runs"));
+    assert_eq!(any_page(&server, &admin, &format!("{here}?change=odd")).await.0, 400);
+    let operation = format!("/api/v1{here}/stop");
+    let form = |pipeline| {
+        let fields = [("-method", "POST"), ("-operation", operation.as_str()), ("-next", here.as_str())];
+        [&fields[..], &[("pipelines:list", pipeline), ("message", "not now")]].concat()
+    };
+    assert_eq!(act(&server, &reader, &form("count")).await.0, 403);
+    assert_eq!(act(&server, &admin, &form("other")).await.0, 404);
+    let (status, next, text) = act(&server, &admin, &form("count")).await;
+    assert_eq!((status.as_u16(), next.as_str()), (303, here.as_str()), "{text}");
+    assert_eq!(act(&server, &admin, &form("count")).await.0, 409, "it has ended");
+    assert_eq!(server.get(&admin, &format!("/jobs/count@{run}")).await.1["state"], "killed");
+    let rest = page(&server, &admin, &format!("{here}?change=stop&state=waiting")).await;
+    assert!(rest.contains("1 job will be stopped") && rest.contains("value=\"detect\""), "{rest}");
+    assert!(!rest.contains("value=\"count\""), "{rest}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn it_is_kept_who_read_on_a_page_what_code_printed() {
     let (mut server, admin) = setting().await;
     let ben = server.token("ben", Role::Reader, &["*"]);

@@ -8,12 +8,14 @@
 //! - `senses` for those who do not see, or see little, or use no mouse
 //! - `sights` what is looked at rather than read: a graph, a long log
 //! - `live` what changes while one looks
+//! - `changes` what is changed: chosen and counted first
 //! - `pinned` what stays as it was, and lists while commits arrive
 //! - `story` an analyst's day, from pictures by way of two models' flags to a bundle
 //! - `pictures` when two pictures differ to an eye; `make screenshots`
 //!
 //! Views are found by their links, so a new one is looked at without being named here.
 
+mod changes;
 mod crawl;
 mod live;
 mod login;

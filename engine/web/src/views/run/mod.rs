@@ -1,9 +1,14 @@
 //! One run: its cause, what it moved, all its jobs from the start, and when each ran.
+//!
+//! - `stop` the page before jobs of it are stopped
 
-use answers::job::{JobRow, JobState, JobView, job_view_among, live_job};
+mod stop;
+
+use answers::job::{JobRow, JobState, JobView, job_id, job_view_among, live_job, may_be_retried};
 use answers::run::{CauseKind, Causes, RunView, cause_words, find_run};
 use engine::EngineError;
 use maud::{Markup, html};
+use repos::access::Role;
 use serde::Deserialize;
 use specs::words::count;
 use specs::{PipelineName, RunRef};
@@ -14,10 +19,10 @@ use super::work::{
     ROWS, branch_link, changed_link, choice, chosen, commit_link, datums_of, job_link, more, run_link, state_of, took,
 };
 use super::{Result, work};
-use crate::address;
+use crate::address::{self, Address};
 use crate::frame::View;
 use crate::look::Look;
-use crate::parts::{state, time};
+use crate::parts::{link, state, time};
 
 /// Which run.
 #[derive(Debug, Deserialize)]
@@ -33,6 +38,8 @@ pub struct Query {
     state: Option<String>,
     /// Those after this one, in the order of the data.
     after: Option<PipelineName>,
+    /// The page before a change: `stop`.
+    change: Option<String>,
 }
 
 const STATES: [&str; 7] = ["waiting", "running", "finishing", "success", "failure", "killed", "unrunnable"];
@@ -42,10 +49,23 @@ pub fn run(look: &Look<'_>, path: Path, query: Query) -> Result<View> {
     let wrong = |error: specs::ReferenceError| EngineError::Usage { what: error.to_string(), hint: error.hint() };
     let of: RunRef = format!("@{}", path.run.trim_start_matches('@')).parse().map_err(wrong)?;
     let run = find_run(look.store, &of, Some(look.live))?;
+    let view = View::new(format!("Run @{}", run.id.short(8)), "runs");
+    match query.change.as_deref() {
+        // What is counted does not change before it is confirmed.
+        Some("stop") => return Ok(view.fixed("change", stop::page(look, &run, query.state.as_deref())?)),
+        Some(other) => {
+            let what = format!("`{other}` is not a change of a run");
+            return Err(EngineError::Usage { what, hint: Some("stop".to_owned()) });
+        }
+        None => {}
+    }
     let id = run.id.to_string();
     let jobs = jobs(look, &run, &query)?;
-    let view = View::new(format!("Run @{}", run.id.short(8)), "runs");
     Ok(view.live("run", [id.clone()], head(look, &run)).live("jobs", [id], jobs))
+}
+
+fn address_of(run: &RunView) -> Address {
+    address::run(&run.id.to_string())
 }
 
 fn head(look: &Look<'_>, run: &RunView) -> Markup {
@@ -76,6 +96,9 @@ fn head(look: &Look<'_>, run: &RunView) -> Markup {
             }
             dt { "Id" } dd { code { (run.id) } }
         }
+        @if run.finished_at.is_none() && !run.jobs.is_empty() && look.may(Role::Writer) {
+            p .changes { (link(look, &address_of(run).with("change", "stop"), "Stop jobs …")) }
+        }
     }
 }
 
@@ -102,7 +125,7 @@ fn jobs(look: &Look<'_>, run: &RunView, query: &Query) -> Result<Markup> {
             continue;
         }
         if let (ROWS, Some((last, _))) = (shown.len(), shown.last()) {
-            let here = address::run(&run.id.to_string()).with_some("state", query.state.as_ref());
+            let here = address_of(run).with_some("state", query.state.as_ref());
             next = Some(here.with("after", &last.pipeline));
             break;
         }
@@ -111,7 +134,7 @@ fn jobs(look: &Look<'_>, run: &RunView, query: &Query) -> Result<Markup> {
     let span = Span::new(run.created_at, shown.iter().map(|(_, view)| end_of(look, view)));
     Ok(html! {
         h2 { "Jobs" }
-        form .filter action=(look.link(&address::run(&run.id.to_string()))) {
+        form .filter action=(look.link(&address_of(run))) {
             (choice("state", "State", &STATES, query.state.as_deref())) button { "Show" }
         }
         @if shown.is_empty() {
@@ -140,13 +163,20 @@ fn job_row(look: &Look<'_>, span: Span, row: &JobRow, view: &JobView) -> Markup 
     html! {
         tr id={ "job-" (row.pipeline) } {
             th scope="row" { (job_link(look, &row.pipeline, &row.run)) " " span .dim { "v" (row.version) } }
-            td { (state_of(look, view)) }
+            td { (state_of(look, view)) (retry(look, row, view)) }
             td { (datums_of(view)) (progress(view)) }
             td .number { (took(view.duration_seconds)) }
             td .times-of { (charts::times(span, view.created_at, (view.started_at, end), &words)) }
             td { @if let Some(commit) = &row.commit { (commit_link(look, &row.pipeline.output_repo(), commit)) } }
         }
     }
+}
+
+/// The way to retry a job whose datums failed, for those who may.
+fn retry(look: &Look<'_>, row: &JobRow, view: &JobView) -> Markup {
+    let can_retry = view.datums_failed > 0 && look.may(Role::Writer) && may_be_retried(look.store, row);
+    let to = address::job(&job_id(&row.pipeline, &row.run)).with("change", "retry");
+    html! { @if can_retry { " " (link(look, &to, "Retry …")) } }
 }
 
 /// How far a running job has come, as a bar.
