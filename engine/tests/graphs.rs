@@ -1,7 +1,11 @@
 //! The graph of repositories and pipelines, now and as it was.
 
+use answers::branch::branches_as_of;
 use answers::graph::{GraphView, What, graph};
 use answers::moment::Moment;
+use answers::pipeline::version_at;
+use engine::apply::{Data, delete_pipeline};
+use engine::changes;
 use repos::OpenOptions;
 
 use super::setting::{Setting, StandingClock};
@@ -111,4 +115,57 @@ async fn as_of_a_time_what_had_not_ended_was_open() {
     ] {
         assert_eq!(Moment::find(&s.store, wrong).unwrap_err().to_string(), why);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_of_a_moment_what_was_deleted_later_is_there() {
+    let s = Setting::new();
+    s.repo("images").repo("spare").pipeline(UPPER);
+    s.put("images", [("/a", Some("1"))]);
+    s.run().await;
+    let newest = |s: &Setting| format!("@{}", s.store.run_at(s.store.runs_count().unwrap()).unwrap().unwrap().run);
+    let upper = "upper".parse().unwrap();
+    let version = |at: &str| version_at(&s.store, &upper, &Moment::find(&s.store, at).unwrap()).unwrap();
+    let first = newest(&s);
+    let seen = then(&s, &first);
+    assert_eq!(seen, ["images", "spare", "upper 1 current < images"]);
+    delete_pipeline(&s.store, &upper, Data::Stays, &s.by).unwrap();
+    changes::delete_repo(&s.store, &"spare".parse().unwrap()).unwrap();
+    s.put("images", [("/a", Some("2"))]);
+    let second = newest(&s);
+    assert_eq!(now(&s), ["images", "upper"]);
+    s.pipeline(UPPER);
+    s.run().await;
+    assert_eq!(now(&s), ["images", "upper 2 current < images"]);
+    assert_eq!(then(&s, &first), seen);
+    assert_eq!(then(&s, &second), ["images", "upper"]);
+    let versions = [&first, &second, &newest(&s)].map(|at| version(at).map(|version| version.version));
+    assert_eq!(versions, [Some(1), None, Some(2)]);
+}
+
+#[test]
+fn as_of_a_moment_a_repository_has_the_branches_of_then() {
+    let clock = StandingClock::at("2026-09-01T10:00:00Z");
+    let s = Setting::of(&OpenOptions::default().clock(clock.clone()));
+    s.repo("images");
+    let (images, draft) = ("images".parse().unwrap(), "draft".parse().unwrap());
+    let first = s.put("images", [("/a", Some("1"))]);
+    changes::create_branch(&s.store, &images, &draft, Some(first), &s.by).unwrap();
+    clock.set("2026-09-01T11:00:00Z");
+    s.put("images", [("/a", Some("2"))]);
+    changes::delete_branch(&s.store, &images, &draft).unwrap();
+    clock.set("2026-09-01T12:00:00Z");
+    let at = |at: &str| {
+        let views = branches_as_of(&s.store, &images, &Moment::find(&s.store, at).unwrap())?;
+        Ok::<_, engine::EngineError>(
+            views.into_iter().map(|view| (view.name.to_string(), view.commit)).collect::<Vec<_>>(),
+        )
+    };
+    let both = vec![("draft".to_owned(), Some(first)), ("main".to_owned(), Some(first))];
+    assert_eq!(at("2026-09-01 10:30").unwrap(), both);
+    assert_eq!(at("2026-09-01 11:30").unwrap().len(), 1);
+    changes::delete_repo(&s.store, &images).unwrap();
+    clock.set("2026-09-01T13:00:00Z");
+    assert_eq!(at("2026-09-01 10:30").unwrap(), both);
+    assert_eq!(at("2026-09-01 12:30").unwrap_err().kind(), specs::ErrorKind::NotFound);
 }

@@ -14,6 +14,7 @@ use repos::gc::{Plan, Selection, collect, give_up};
 use repos::hash::digest_of;
 use repos::journal::{Entry, Move};
 use repos::place::{Access, Place};
+use repos::store::Then;
 use repos::tree::{FileEntry, NodeSink, Tree};
 use repos::{Change, OpenOptions, RepoError, Store};
 use serde_json::json;
@@ -124,6 +125,8 @@ struct World {
     tags: BTreeMap<String, CommitId>,
     current: String,
     names_given: usize,
+    /// The branches as they were at each time, and when each run had come first.
+    then: Vec<(Then, BTreeMap<String, CommitId>)>,
 }
 
 /// Discards the nodes of a tree of which only the root matters.
@@ -156,7 +159,8 @@ impl World {
         let test = TestStore { folder, store: store.unwrap() };
         test.create("images");
         let (commits, branches, tags) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { test, options, place, commits, branches, tags, current: "main".to_owned(), names_given: 0 }
+        let (current, then) = ("main".to_owned(), Vec::new());
+        Self { test, options, place, commits, branches, tags, current, names_given: 0, then }
     }
 
     fn publish(&self, entries: Vec<Entry>) -> Result<(), RepoError> {
@@ -444,13 +448,32 @@ impl World {
         }
     }
 
+    fn note_moment(&mut self) {
+        let store = &self.test.store;
+        let (run, time) = (Then::Run(store.runs_count().unwrap()), Then::Time(store.clock().now()));
+        let is_new = self.then.iter().all(|(then, _)| *then != run);
+        self.then.extend(is_new.then(|| (run, self.branches.clone())));
+        self.then.push((time, self.branches.clone()));
+    }
+
+    /// Compares the branches of each moment, whatever became of them.
+    fn compare_past(&self) {
+        for (then, expected) in &self.then {
+            let rows = self.test.store.branches_then(&name("images"), *then).unwrap();
+            let found = rows.into_iter().filter_map(|(branch, row)| Some((branch.to_string(), row.commit?)));
+            assert_eq!(found.collect::<BTreeMap<_, _>>(), *expected, "{then:?}");
+        }
+    }
+
     /// Executes these steps and checks everything after each.
     fn live(mut self, steps: Vec<Step>) {
         for step in steps {
+            self.note_moment();
             self.step(step);
             self.compare();
         }
         self.compare_all();
+        self.compare_past();
         assert_eq!(check(&self.test.store, &|_, _, _| {}).unwrap().problems, []);
     }
 }

@@ -10,6 +10,7 @@ use common::{TestStore, name, options, path};
 use repos::files;
 use repos::history::What;
 use repos::journal::{Cause, CauseKind, Entry, JobSeed, Move, RepoKind, SealedState};
+use repos::store::Then;
 use repos::tree::Tree;
 use repos::{Change, RepoError, Store};
 use specs::{Digest, ErrorKind, RunId};
@@ -44,6 +45,10 @@ fn example() -> TestStore {
             moved: None,
         },
         Entry::Run { run, cause: cause(CauseKind::Rerun), moves: Vec::new(), jobs: vec![job(&pipeline)] },
+        Entry::RepoCreate { repo: name("gone"), repo_kind: RepoKind::User },
+        Entry::RepoDelete { repo: name("gone") },
+        Entry::PipelineApply { pipeline: "gone".parse().unwrap(), version: 1, document },
+        Entry::PipelineDelete { pipeline: "gone".parse().unwrap() },
     ];
     test.store.publish(&Change::of(entries)).unwrap();
     test.store.rebuild_index().unwrap();
@@ -97,6 +102,9 @@ fn ask(store: &Store) -> Vec<(&'static str, Answer)> {
         ("tags", rows(&|| Ok(format!("{:?}", store.tags(&images)?)))),
         ("tag", rows(&|| Ok(format!("{:?}", store.find_tag(&images, "v1")?)))),
         ("head_as_of", rows(&|| Ok(format!("{:?}", store.head_as_of(&images, &main, 2)?)))),
+        ("branches_then", rows(&|| Ok(format!("{:?}", store.branches_then(&images, Then::Run(2))?)))),
+        ("repos_then", rows(&|| Ok(format!("{:?}", store.repos_then(Then::Run(2))?)))),
+        ("pipeline_then", rows(&|| Ok(format!("{:?}", store.pipeline_then(&"gone".parse().unwrap(), Then::Run(2))?)))),
         ("commit_row", rows(&|| Ok(format!("{:?}", store.commit_row(&head("main")?)?)))),
         ("pipelines", rows(&|| Ok(format!("{:?}", store.pipelines()?)))),
         ("pipelines_ever", rows(&|| Ok(format!("{:?}", store.pipelines_ever()?)))),

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use engine::Result;
+use repos::store::Then;
 use repos::{JobRow, RepoError, RunRow, Store, Timestamp};
-use specs::reference::{Reference, ReferenceError, Revision, RevisionBase, RunRef};
-use specs::{AsOf, BranchName, CommitId, ErrorKind, RepoName, RunId};
+use specs::reference::{ReferenceError, RunRef};
+use specs::{AsOf, BranchName, CommitId, RepoName, RunId};
 
 /// A moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +45,14 @@ impl Moment {
         Ok(Self { run: None, order: last_until(store, time)?, at: Some(time), time })
     }
 
+    /// The moment as a store takes it.
+    pub fn then(&self) -> Then {
+        self.at.map_or(Then::Run(self.order), Then::Time)
+    }
+
     /// The head of a branch then; `None` if it had no commit.
     pub fn head(&self, store: &Store, repo: &RepoName, branch: &BranchName) -> Result<Option<CommitId>> {
-        let Some(time) = self.at else { return Ok(store.head_as_of(repo, branch, self.order)?.flatten()) };
-        let time = AsOf::parse(&time.to_string()).ok_or_else(|| usage(format!("`{time}` is not a time"), None))?;
-        let base = RevisionBase::BranchThen { branch: Some(branch.clone()), time };
-        let revision = Some(Revision { base, back: 0 });
-        match store.resolve(&Reference { repo: repo.clone(), revision, path: None }) {
-            Ok(found) => Ok(Some(found.id)),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(store.branch_then(repo, branch, self.then())?.and_then(|row| row.commit))
     }
 
     /// Whether a job of a run up to this moment had not ended.

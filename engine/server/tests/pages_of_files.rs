@@ -182,7 +182,7 @@ async fn names_that_move_lead_to_commits_and_a_repository_is_shown_as_it_was() {
     };
     assert_eq!(without_time(&page(&server, &admin, &format!("/repos/images?at=@{run}")).await), without_time(&then));
     assert!(then.contains("a.txt") && !then.contains("b.txt") && !then.contains("upload-form"));
-    assert!(page(&server, &admin, "/repos/images?at=1%20hour%20ago").await.contains("There are no commits"));
+    assert!(page(&server, &admin, "/repos/images?at=1%20hour%20ago").await.contains("There were no commits"));
     assert_eq!(get(&server, &admin, "/repos/images?at=nonsense").await.status(), 400);
     let trace = page(&server, &admin, &format!("/repos/images/commits/{second}/files/b.txt")).await;
     assert!(trace.contains(&format!("rel=\"prev\" href=\"/repos/images/commits/{second}/files/a.txt\"")), "{trace}");

@@ -631,8 +631,8 @@ impl Asked<'_> {
         self.note("job::newest_of_version", &words, answers::job::newest_of_version(store, name));
         self.note("pipeline::pipeline_versions", &words, answers::pipeline::pipeline_versions(store, name));
         self.note("pipeline::version_details", &words, answers::pipeline::version_details(store, name, 1));
-        let now = store.clock().now();
-        self.note("pipeline::version_at", &words, answers::pipeline::version_at(store, name, now));
+        let now = answers::moment::Moment::find(store, "now").unwrap();
+        self.note("pipeline::version_at", &words, answers::pipeline::version_at(store, name, &now));
         if let Some(row) = store.find_pipeline(name).unwrap() {
             self.note("explain::explain_pipeline", &words, answers::explain::explain_pipeline(store, &row, None));
         }

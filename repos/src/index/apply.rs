@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use serde::de::DeserializeOwned;
 use specs::{BranchName, CommitId, Digest, PipelineName, RepoName, RunId};
 
-use super::rows::{BranchRow, CommitRow, JobRow, KeyRow, PipelineRow, RepoRow, RunRow, Stop, TagRow, encode};
+use super::rows::{
+    BranchRow, CommitRow, EndedRow, JobRow, KeyRow, MoveRow, Moved, PipelineRow, RepoRow, RunRow, Stop, TagRow, encode,
+};
 use super::rules::{self, Context, Namer};
 use super::{View, keys, rows};
 use crate::base::error::RepoError;
@@ -93,17 +95,12 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
             view.put(keys::repo(repo), encode(&RepoRow { kind: *repo_kind, created_at: at }));
         }
         Entry::RepoDelete { repo } => {
-            if repo_row(view, repo)?.kind == RepoKind::Output && of.is_strict() {
+            let row = repo_row(view, repo)?;
+            if row.kind == RepoKind::Output && of.is_strict() {
                 let what = format!("repository `{repo}` can only be deleted with its pipeline");
                 return Err(RepoError::Conflict { what, hint: None });
             }
-            for commit in pointed_to(view, repo)?.into_values() {
-                touch(view, &commit, at)?;
-            }
-            view.delete(keys::repo(repo));
-            view.delete_prefix(&keys::branches(repo))?;
-            view.delete_prefix(&keys::tags(repo))?;
-            view.delete_prefix(&keys::heads_of_repo(repo))?;
+            delete_repo(view, repo, row, of)?;
         }
         Entry::BranchDelete { repo, branch } => {
             let row = branch_row(view, repo, branch)?.ok_or_else(|| RepoError::BranchNotFound {
@@ -116,6 +113,7 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
             }
             view.delete(keys::branch(repo, branch.as_str()));
             view.delete_prefix(&keys::heads(repo, branch.as_str()))?;
+            note_end(view, repo, branch.as_str(), of)?;
         }
         Entry::TagCreate { repo, tag, commit, document } => {
             repo_row(view, repo)?;
@@ -155,7 +153,7 @@ fn apply_entry(view: &mut View<'_>, entry: &Entry, of: &Context<'_>) -> Result<(
             let row = PipelineRow { version: *version, document: *document, applied_at: at, stops: Vec::new() };
             view.put(keys::version(pipeline, *version), encode(&row));
         }
-        Entry::PipelineDelete { pipeline } => delete_pipeline(view, pipeline)?,
+        Entry::PipelineDelete { pipeline } => delete_pipeline(view, pipeline, of)?,
         Entry::PipelineStop { pipeline } => stop_or_start(view, pipeline, true)?,
         Entry::PipelineStart { pipeline } => stop_or_start(view, pipeline, false)?,
         Entry::Gc { removed } => {
@@ -270,8 +268,44 @@ fn stop_or_start(view: &mut View<'_>, pipeline: &PipelineName, stop: bool) -> Re
     Ok(())
 }
 
+/// Deletes a repository with its branches and tags; where they were is kept.
+fn delete_repo(view: &mut View<'_>, repo: &RepoName, row: RepoRow, of: &Context<'_>) -> Result<(), RepoError> {
+    for commit in pointed_to(view, repo)?.into_values() {
+        touch(view, &commit, of.at())?;
+    }
+    let branches = keys::branches(repo);
+    for key in view.rows(&branches)?.into_keys() {
+        note_end(view, repo, &String::from_utf8_lossy(&key[branches.len()..]), of)?;
+    }
+    view.put(keys::ended_repo(repo, of.number), encode(&ended(view, row, of)?));
+    view.delete(keys::repo(repo));
+    view.delete_prefix(&branches)?;
+    view.delete_prefix(&keys::tags(repo))?;
+    view.delete_prefix(&keys::heads_of_repo(repo))
+}
+
+/// Notes that a branch is no longer there: from the next run on.
+fn note_end(view: &mut View<'_>, repo: &RepoName, branch: &str, of: &Context<'_>) -> Result<(), RepoError> {
+    let key = keys::branch_move(repo, branch, of.number, next_run(view)?);
+    view.put(key, encode(&MoveRow { at: of.at(), now: Moved::Gone }));
+    Ok(())
+}
+
+/// What was deleted, as it was in the end.
+fn ended<T>(view: &View<'_>, last: T, of: &Context<'_>) -> Result<EndedRow<T>, RepoError> {
+    Ok(EndedRow { last, at: of.at(), order: next_run(view)? })
+}
+
+/// The order of the run that comes next.
+fn next_run(view: &View<'_>) -> Result<u64, RepoError> {
+    Ok(counter(view, meta::RUNS)? + 1)
+}
+
 /// Deletes a pipeline; its output repository becomes a user repository.
-fn delete_pipeline(view: &mut View<'_>, pipeline: &PipelineName) -> Result<(), RepoError> {
+fn delete_pipeline(view: &mut View<'_>, pipeline: &PipelineName, of: &Context<'_>) -> Result<(), RepoError> {
+    if let Some(row) = read::<PipelineRow>(view, &keys::pipeline(pipeline))? {
+        view.put(keys::ended_pipeline(pipeline, of.number), encode(&ended(view, row, of)?));
+    }
     view.delete(keys::pipeline(pipeline));
     count_up(view, meta::GRAPH)?;
     if let Some(row) = read::<RepoRow>(view, &keys::repo(&pipeline.output_repo()))? {
@@ -418,6 +452,8 @@ fn move_branch(
     }
     view.put(keys::branch(repo, branch.as_str()), encode(&BranchRow { commit: *to, moved_at: at }));
     view.put(keys::head(repo, branch.as_str(), order), encode(to));
+    let key = keys::branch_move(repo, branch.as_str(), of.number, order);
+    view.put(key, encode(&MoveRow { at, now: Moved::To(*to) }));
     if let Some(from) = from {
         touch(view, from, at)?;
     }

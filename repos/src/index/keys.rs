@@ -1,7 +1,7 @@
 //! The layout of the index's keys: one prefix byte, then parts. Numbers are big-endian; a text part ends in a zero byte if another part
 //! follows (names contain none).
 
-use specs::{CommitId, DatumId, Digest, PipelineName, RepoName, RunId};
+use specs::{BranchName, CommitId, DatumId, Digest, PipelineName, RepoName, RunId};
 
 use crate::base::pack_name::PackName;
 use crate::base::time::Timestamp;
@@ -28,6 +28,12 @@ enum Prefix {
     Tag = b't',
     /// (repository, branch, run order) → the branch's commit from that run on.
     Head = b'h',
+    /// (repository, branch, number of the record, run order) → where the branch moved to, also of branches that were deleted.
+    Move = b'B',
+    /// (repository, number of the record): repositories that were deleted.
+    EndedRepo = b'D',
+    /// (pipeline, number of the record): pipelines that were deleted.
+    EndedPipeline = b'L',
     /// run order → run.
     Run = b'r',
     /// run id → run order.
@@ -162,6 +168,48 @@ pub(crate) fn heads(repo: &RepoName, branch: &str) -> Vec<u8> {
 }
 pub(crate) fn head(repo: &RepoName, branch: &str, order: u64) -> Vec<u8> {
     key(Prefix::Head, &[repo.as_str().as_bytes(), END, branch.as_bytes(), END, &order.to_be_bytes()])
+}
+/// The common prefix of the keys of the moves of all branches that a repository has or had.
+pub(crate) fn moves_of_repo(repo: &RepoName) -> Vec<u8> {
+    key(Prefix::Move, &[repo.as_str().as_bytes(), END])
+}
+pub(crate) fn moves(repo: &RepoName, branch: &str) -> Vec<u8> {
+    key(Prefix::Move, &[repo.as_str().as_bytes(), END, branch.as_bytes(), END])
+}
+/// Sorted by record within a branch.
+pub(crate) fn branch_move(repo: &RepoName, branch: &str, record: u64, order: u64) -> Vec<u8> {
+    let (record, order) = (record.to_be_bytes(), order.to_be_bytes());
+    key(Prefix::Move, &[repo.as_str().as_bytes(), END, branch.as_bytes(), END, &record, &order])
+}
+/// Branch and run order, decoded from the key of a move in `repo`.
+pub(crate) fn in_branch_move(key: &[u8], repo: &RepoName) -> Option<(BranchName, u64)> {
+    let (rest, order) = key.split_last_chunk::<8>()?;
+    let (rest, _) = rest.split_last_chunk::<8>()?;
+    let branch = rest.strip_suffix(END)?.get(repo.as_str().len() + 2..)?;
+    Some((std::str::from_utf8(branch).ok()?.parse().ok()?, u64::from_be_bytes(*order)))
+}
+/// The common prefix of the keys of all repositories that were deleted.
+pub(crate) fn ended_repos() -> Vec<u8> {
+    key(Prefix::EndedRepo, &[])
+}
+/// The common prefix of the keys of the repositories with this name that were deleted.
+pub(crate) fn ended_repos_named(repo: &RepoName) -> Vec<u8> {
+    key(Prefix::EndedRepo, &[repo.as_str().as_bytes(), END])
+}
+pub(crate) fn ended_repo(repo: &RepoName, record: u64) -> Vec<u8> {
+    key(Prefix::EndedRepo, &[repo.as_str().as_bytes(), END, &record.to_be_bytes()])
+}
+/// The name, decoded from the key of a repository that was deleted.
+pub(crate) fn in_ended_repo(key: &[u8]) -> Option<RepoName> {
+    let (rest, _) = key.split_last_chunk::<8>()?;
+    std::str::from_utf8(rest.strip_suffix(END)?.get(1..)?).ok()?.parse().ok()
+}
+/// The common prefix of the keys of the pipelines with this name that were deleted.
+pub(crate) fn ended_pipelines_named(pipeline: &PipelineName) -> Vec<u8> {
+    key(Prefix::EndedPipeline, &[pipeline.as_str().as_bytes(), END])
+}
+pub(crate) fn ended_pipeline(pipeline: &PipelineName, record: u64) -> Vec<u8> {
+    key(Prefix::EndedPipeline, &[pipeline.as_str().as_bytes(), END, &record.to_be_bytes()])
 }
 pub(crate) fn runs() -> Vec<u8> {
     key(Prefix::Run, &[])

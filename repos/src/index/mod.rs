@@ -39,7 +39,7 @@ pub(crate) mod rows;
 mod rules;
 
 /// Increased with every change to the layout of keys or rows; an index with another version is rebuilt.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 
 /// Changes of rows: a value, or `None` to delete.
 pub(crate) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;

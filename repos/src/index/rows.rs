@@ -88,6 +88,35 @@ pub struct BranchRow {
     pub moved_at: Timestamp,
 }
 
+/// Where a branch moved to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MoveRow {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// What it was since then.
+    pub(crate) now: Moved,
+}
+
+/// What a branch was after a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Moved {
+    /// At this commit; without one, if it had none.
+    To(Option<CommitId>),
+    /// Deleted, on its own or with its repository.
+    Gone,
+}
+
+/// What was deleted, as it was in the end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct EndedRow<T> {
+    pub(crate) last: T,
+    /// When it was deleted.
+    pub(crate) at: Timestamp,
+    /// The order of the first run without it.
+    pub(crate) order: u64,
+}
+
 /// A tag.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TagRow {

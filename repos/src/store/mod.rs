@@ -37,6 +37,7 @@
 //! - `histories`: when the history index is updated, and by which process
 //! - `held`: which packs must not be removed yet, because their content is still to be named
 //! - `names`: repositories, branches, tags, runs, jobs, pipelines, as the index knows them
+//! - `past`: branches, repositories and pipelines at an earlier moment; `moves`: who moved a branch, and why
 //! - `pruned`: which content of commits was given up
 //! - `settings`: the settings of this store
 //! - `seen`: what a limited handle sees; `needs`: what each entry of a change needs; `permit`: whether a handle has that
@@ -88,6 +89,7 @@ mod objects;
 mod open;
 mod options;
 mod parts;
+mod past;
 mod permit;
 mod pruned;
 mod publish;
@@ -119,6 +121,7 @@ pub use mirror::{Mirrored, journal_at};
 pub use moves::{BranchChange, BranchMove, MovedBy};
 pub use options::OpenOptions;
 pub use parts::Outline;
+pub use past::{PipelineThen, Then};
 pub use publish::{Change, Publisher};
 pub use received::{MOST_ASKED, MOST_CHUNKS, MOST_LIKE, Sender};
 pub use resolve::Resolved;

@@ -1,10 +1,11 @@
-//! Past positions of a branch, and who moved it: from the journal, so this also works for deleted branches.
+//! How a branch moved, and who moved it: from the journal, so this also works for deleted branches.
 //!
-//! Each query reads the whole text of the journal and parses only the records that name the branch: O(bytes of the journal), without an
-//! index.
+//! Each list reads the whole text of the journal and parses only the records that name the branch: O(bytes of the journal), without an
+//! index. Where a branch was at one moment is a row of the index (`past`).
 
 use specs::{AsOf, BranchName, CommitId, PipelineName, RepoName, RunId};
 
+use super::past::Then;
 use super::seen::seen_cause;
 use super::{Result, Store};
 use crate::base::error::RepoError;
@@ -113,7 +114,7 @@ impl Store {
         }
     }
 
-    /// The commit that a branch had at a time, according to the journal.
+    /// The commit that a branch had at a time; the journal tells why it had none.
     pub(super) fn head_then(&self, repo: &RepoName, branch: Option<&BranchName>, time: &AsOf) -> Result<CommitId> {
         let branch = branch.cloned().map_or_else(|| self.default_branch(), Ok)?;
         let place = format!("{repo}@{branch}");
@@ -121,6 +122,9 @@ impl Store {
             what: format!("`{place}@{time}` is outside the supported range of years"),
             hint: None,
         })?;
+        if let Some(commit) = self.branch_then(repo, &branch, Then::Time(then))?.and_then(|row| row.commit) {
+            return Ok(commit);
+        }
         let moves = self.branch_moves(repo, &branch)?;
         if moves.is_empty() {
             self.branch(repo, &branch)?;
@@ -132,11 +136,10 @@ impl Store {
             let first = moves.first().map_or_else(String::new, |first| format!("it was created at {}", first.at));
             return Err(not_there(first));
         };
-        match last.change.to() {
-            Some(Some(commit)) => Ok(commit),
-            Some(None) => Err(not_there("it has no commits yet".to_owned())),
-            None => Err(not_there(format!("it was deleted at {}", last.at))),
-        }
+        Err(not_there(match last.change.to() {
+            Some(_) => "it has no commits yet".to_owned(),
+            None => format!("it was deleted at {}", last.at),
+        }))
     }
 }
 

@@ -30,7 +30,11 @@ impl Store {
     }
 
     /// All rows below `prefix`, in key order; `DamagedRow` if a key or value cannot be decoded.
-    fn rows<K, T: DeserializeOwned>(&self, prefix: &[u8], key_of: impl Fn(&[u8]) -> Option<K>) -> Result<Vec<(K, T)>> {
+    pub(super) fn rows<K, T: DeserializeOwned>(
+        &self,
+        prefix: &[u8],
+        key_of: impl Fn(&[u8]) -> Option<K>,
+    ) -> Result<Vec<(K, T)>> {
         let mut rows = Vec::new();
         self.index().try_visit(prefix, prefix, Direction::Forward, |key, value| {
             rows.push((key_of(key).ok_or_else(|| RepoError::damaged_row(key))?, read(key, value)?));

@@ -44,7 +44,9 @@ impl Resolved {
 impl Store {
     /// The commit that a reference names.
     pub fn resolve(&self, reference: &Reference) -> Result<Resolved> {
-        self.repo(&reference.repo)?;
+        if !self.has_repo(&reference.repo)? && !self.names_own_commit(reference)? {
+            self.repo(&reference.repo)?;
+        }
         let id = match &reference.revision {
             None => self.head(&reference.repo, &self.default_branch()?)?,
             Some(revision) => self.resolve_revision(&reference.repo, revision)?,
@@ -57,6 +59,15 @@ impl Store {
         let commit = self.commit(&id)?;
         Self::ensure_in_repo(&reference.repo, &id, &commit)?;
         Ok(Resolved { id, commit, path: reference.path.clone().unwrap_or_else(FilePath::root) })
+    }
+
+    /// Whether a reference names a commit by its id, and the commit belongs to the repository: it outlives the repository.
+    fn names_own_commit(&self, reference: &Reference) -> Result<bool> {
+        let Some(prefix) = reference.revision.as_ref().and_then(Revision::as_hex_prefix) else { return Ok(false) };
+        match self.commits_by_prefix(prefix, 2)?.as_slice() {
+            [id] => Ok(self.commit_row(id)?.is_some_and(|row| row.repo == reference.repo)),
+            _ => Ok(false),
+        }
     }
 
     /// Refuses a commit of another repository: a record may have moved a branch to it while its document was not visible.

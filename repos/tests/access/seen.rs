@@ -14,6 +14,7 @@ use repos::documents::{
 use repos::history::What;
 use repos::journal::{Cause, CauseKind, Entry, JobSeed, Move, RepoKind, SealedState};
 use repos::object::Kind;
+use repos::store::Then;
 use repos::tree::Tree;
 use repos::{Change, RepoError, Store, Timestamp};
 use serde_json::json;
@@ -389,6 +390,13 @@ impl World {
         all.add("tags", store.tags(repo));
         all.add("find_tag", store.find_tag(repo, &format!("tag-of-{repo}")));
         all.add("branch_moves", store.branch_moves(repo, &branch));
+        for then in [Then::Run(19), Then::Time(store.clock().now())] {
+            all.add("branches_then", store.branches_then(repo, then));
+            all.add("branch_then", store.branch_then(repo, &branch, then));
+            all.add("repos_then", store.repos_then(then));
+            all.add("repo_then", store.repo_then(repo, then));
+            all.add("pipeline_then", store.pipeline_then(&pipeline, then));
+        }
         all.add("find_pipeline", store.find_pipeline(&pipeline));
         all.add("pipeline_version", store.pipeline_version(&pipeline, 1));
         all.add("pipeline_versions", store.pipeline_versions(&pipeline));

@@ -47,6 +47,48 @@ fn a_page_of_a_point_in_time_never_changes() {
     }
 }
 
+#[test]
+fn a_page_of_a_point_in_time_has_what_was_deleted_later() {
+    let site = Site::of(varied(), Way::Direct).unwrap();
+    let run = site.env.json(["log", "notes", "-n", "1"])[0]["run"].as_str().unwrap().to_owned();
+    let newest = newest_job(&site.env, "copy")["run"].as_str().unwrap().to_owned();
+    site.env.ok(["repo", "create", "spare"]);
+    site.env.write("more.txt", "one\n");
+    site.env.ok(["put", "spare", "more.txt", "-m", "more"]);
+    site.env.ok(["branch", "create", "spare@draft"]);
+    site.env.write("more.txt", "two\n");
+    site.env.ok(["put", "spare@draft", "more.txt", "-m", "more"]);
+    let then = site.env.json(["log", "spare@draft", "-n", "1"])[0]["run"].as_str().unwrap().to_owned();
+    let pages = [
+        format!("/repos/notes?at=@{then}"),
+        format!("/repos/notes?at=@{then}&branch=draft"),
+        format!("/repos/spare?at=@{then}&branch=draft"),
+        format!("/pipelines/sizes?at=@{newest}"),
+        format!("/graph?at=@{then}"),
+        format!("/trace?file=notes@draft:/b.csv&at=@{then}"),
+    ];
+    let all = || pages.iter().map(|path| site.get(path, &site.admin)).collect::<Vec<_>>();
+    let before = all();
+    for (path, answer) in pages.iter().zip(&before) {
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+    }
+    assert!(
+        before[0].body.contains("draft") && before[2].body.contains("more.txt") && before[4].body.contains("spare")
+    );
+    site.env.ok(["branch", "delete", "notes@draft", "--yes"]);
+    site.env.ok(["pipeline", "delete", "sizes", "--yes"]);
+    site.env.ok(["repo", "delete", "spare", "--yes"]);
+    for ((path, before), after) in pages.iter().zip(&before).zip(all()) {
+        assert_eq!(after.status, 200, "{path}: {}", after.body);
+        assert_eq!(lasting(&before.body), lasting(&after.body), "{path}");
+    }
+    for link in links(&before[2].body).iter().filter(|link| link.starts_with("/repos/spare/commits/")) {
+        assert_eq!(site.get(link, &site.admin).status, 200, "{link}");
+    }
+    assert_eq!(site.get("/repos/spare", &site.admin).status, 404);
+    assert_eq!(site.get(&format!("/repos/nobody?at=@{run}"), &site.admin).status, 404);
+}
+
 /// The addresses that a page links to.
 fn links(html: &str) -> Vec<String> {
     let is_link = |tag: &Tag| tag.name == "a";

@@ -4,24 +4,14 @@ use engine::Result;
 use repos::Store;
 use specs::RepoName;
 
-use super::BranchView;
+use super::{BranchView, view};
 use crate::moment::Moment;
 
-/// Today's branches of a repository as they were at a moment; without those that had no commit then.
+/// The branches that a repository had at a moment, by name, also if they or the repository were deleted later; none before it was created.
 pub fn branches_as_of(store: &Store, repo: &RepoName, moment: &Moment) -> Result<Vec<BranchView>> {
-    store.repo(repo)?;
-    let mut views = Vec::new();
-    for (name, _) in store.branches(repo)? {
-        let Some(id) = moment.head(store, repo, &name)? else { continue };
-        let commit = store.commit(&id)?;
-        views.push(BranchView {
-            repo: repo.clone(),
-            name,
-            commit: Some(id),
-            created_at: Some(commit.created_at),
-            message: commit.message,
-            short: Some(store.short_commit(&id)?),
-        });
+    if store.repo_then(repo, moment.then())?.is_none() {
+        store.repo(repo)?;
     }
-    Ok(views)
+    let branches = store.branches_then(repo, moment.then())?;
+    branches.iter().map(|(name, row)| view(store, repo, name, row)).collect()
 }

@@ -2,9 +2,8 @@
 //!
 //! A node is a pipeline with its output repository, or a repository that people or clocks write to.
 //!
-//! As of a moment, the graph has the versions of pipelines that counted then, and the jobs that there were. What the store does not know of
-//! the past is left out: pipelines that were deleted (`gone` lists them, since nobody can say whether they were there then), and
-//! repositories that were deleted, unless a pipeline read them then. A pipeline counts as stopped if it was for that run.
+//! As of a moment, the graph has the repositories and the versions of pipelines that counted then, and the jobs that there were, also if they
+//! were deleted later. A pipeline counts as stopped if it was for that run.
 //!
 //! Not here: which part of it is shown, and where its nodes stand (`web`).
 
@@ -17,6 +16,7 @@ use engine::live::{Live, LiveState};
 use engine::{Graph, Result};
 use repos::documents::JobDocument;
 use repos::journal::{CauseKind, RepoKind, SealedState};
+use repos::store::PipelineThen;
 use repos::{JobRow, PipelineRow, Store, Timestamp};
 use specs::{PipelineName, RepoName};
 
@@ -29,8 +29,6 @@ use crate::pipeline::PipelineState;
 pub struct GraphView {
     /// Repositories by name, then pipelines by name.
     pub nodes: Vec<Node>,
-    /// Pipelines that are deleted; only as of a moment.
-    pub gone: Vec<PipelineName>,
 }
 
 /// A node of the graph.
@@ -88,9 +86,9 @@ impl Node {
 /// The graph as far as it is visible, now or as of a moment. `live` is the activity of an engine in this process.
 pub fn graph(store: &Store, live: Option<&Live>, moment: Option<&Moment>) -> Result<GraphView> {
     let present = Graph::load(store)?;
-    let (pipelines, gone) = match moment {
-        None => (now(store, live, &present)?, Vec::new()),
-        Some(moment) => (then(store, live, &present, moment)?, gone(store, &present)?),
+    let pipelines = match moment {
+        None => now(store, live, &present)?,
+        Some(moment) => then(store, live, &present, moment)?,
     };
     let repos = repos(store, &pipelines, moment)?;
     let mut places: HashMap<RepoName, usize> = HashMap::new();
@@ -109,7 +107,7 @@ pub fn graph(store: &Store, live: Option<&Live>, moment: Option<&Moment>) -> Res
         let inputs_not_visible = read.iter().filter(|repo| !store.sees(repo)).count();
         nodes.push(Node { what, inputs: inputs.into_iter().collect(), inputs_not_visible });
     }
-    Ok(GraphView { nodes, gone })
+    Ok(GraphView { nodes })
 }
 
 /// The repositories that a pipeline reads.
@@ -171,16 +169,17 @@ impl Jobs<'_> {
 /// The pipelines as they were.
 fn then(store: &Store, live: Option<&Live>, present: &Graph, moment: &Moment) -> Result<Vec<Found>> {
     let mut pipelines = Vec::new();
-    for (name, row) in store.pipelines()? {
+    for name in store.pipelines_ever()? {
+        let Some(known) = store.pipeline_then(&name, moment.then())? else { continue };
         let mut jobs = Vec::new();
         store.visit_jobs(&name, moment.order, |job| {
-            let was_open = moment.was_open(&job);
-            jobs.push(job);
+            let (is_its, was_open) = (job.version > known.earlier, moment.was_open(&job));
+            jobs.extend(is_its.then_some(job));
             // Jobs of a pipeline end in their order.
-            if was_open { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if is_its && was_open { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         let newest = jobs.first();
-        let Some(version) = version_then(store, &name, &row, newest, moment)? else { continue };
+        let Some(version) = version_then(store, &name, &known, newest, moment)? else { continue };
         let pipeline = match present.pipelines.get(&name).filter(|pipeline| pipeline.version.version == version) {
             Some(pipeline) => pipeline.clone(),
             None => Arc::new(Pipeline::load_version(store, &name, version)?),
@@ -190,7 +189,7 @@ fn then(store: &Store, live: Option<&Live>, present: &Graph, moment: &Moment) ->
             is_running = is_running || was_running(store, live, job, moment)?;
         }
         let is_open = newest.is_some_and(|job| moment.was_open(job));
-        let state = Jobs { newest, is_open, is_running }.state(version, row.was_stopped(moment.order));
+        let state = Jobs { newest, is_open, is_running }.state(version, known.row.was_stopped(moment.order));
         pipelines.push((pipeline, What::Pipeline { name, version, state, newest: jobs.into_iter().next() }));
     }
     Ok(pipelines)
@@ -214,16 +213,19 @@ fn was_running(store: &Store, live: Option<&Live>, job: &JobRow, moment: &Moment
 fn version_then(
     store: &Store,
     name: &PipelineName,
-    present: &PipelineRow,
+    known: &PipelineThen,
     newest: Option<&JobRow>,
     moment: &Moment,
 ) -> Result<Option<u32>> {
-    if newest.is_some_and(|job| job.version == present.version) {
-        return Ok(Some(present.version));
+    let last = known.row.version;
+    if newest.is_some_and(|job| job.version == last) {
+        return Ok(Some(last));
     }
-    for row in store.pipeline_versions(name)?.iter().rev().filter(|row| row.applied_at <= moment.time) {
-        let is_known = newest.is_some_and(|job| job.version == row.version);
-        if is_known || was_applied(store, name, row.version, row.applied_at, moment)? {
+    let is_its = |row: &&PipelineRow| row.version > known.earlier && row.version <= last;
+    let versions = store.pipeline_versions(name)?;
+    for row in versions.iter().rev().filter(is_its).filter(|row| row.applied_at <= moment.time) {
+        let has_jobs = newest.is_some_and(|job| job.version == row.version);
+        if has_jobs || was_applied(store, name, row.version, row.applied_at, moment)? {
             return Ok(Some(row.version));
         }
     }
@@ -239,20 +241,17 @@ fn was_applied(store: &Store, name: &PipelineName, version: u32, at: Timestamp, 
     Ok(run.is_some_and(|run| run.cause.kind != CauseKind::Try && run.order <= moment.order))
 }
 
-/// The names of deleted pipelines.
-fn gone(store: &Store, present: &Graph) -> Result<Vec<PipelineName>> {
-    let mut gone = store.pipelines_ever()?;
-    gone.retain(|name| !present.pipelines.contains_key(name));
-    Ok(gone)
-}
-
 /// The repositories that no pipeline of these writes, by name.
 fn repos(store: &Store, pipelines: &[Found], moment: Option<&Moment>) -> Result<BTreeMap<RepoName, Option<RepoKind>>> {
     let outputs: BTreeSet<RepoName> = pipelines.iter().map(|(pipeline, _)| pipeline.name().output_repo()).collect();
     let mut repos = BTreeMap::new();
     let read = pipelines.iter().flat_map(|(pipeline, _)| reads(pipeline));
     repos.extend(read.filter(|repo| store.sees(repo)).map(|repo| (repo, None)));
-    for (name, row) in store.repos()? {
+    let known = match moment {
+        None => store.repos()?,
+        Some(moment) => store.repos_then(moment.then())?,
+    };
+    for (name, row) in known {
         let was_there = moment.is_none_or(|moment| row.created_at <= moment.time);
         if repos.contains_key(&name) || (was_there && row.kind != RepoKind::Output) {
             repos.insert(name, Some(row.kind));

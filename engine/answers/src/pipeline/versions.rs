@@ -10,6 +10,8 @@ use specs::{PipelineName, RunId};
 use engine::Result;
 use engine::apply::differences;
 
+use crate::moment::Moment;
+
 /// One version of a pipeline.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[expect(missing_docs, reason = "the fields are named after what they hold")]
@@ -74,10 +76,12 @@ pub fn pipeline_versions(store: &Store, name: &PipelineName) -> Result<Vec<Versi
     Ok(views)
 }
 
-/// The version that was current at a time; `None` before the first.
-pub fn version_at(store: &Store, name: &PipelineName, at: Timestamp) -> Result<Option<VersionView>> {
+/// The version that was current at a moment; `None` before the first, and while the pipeline was deleted.
+pub fn version_at(store: &Store, name: &PipelineName, moment: &Moment) -> Result<Option<VersionView>> {
     let versions = pipeline_versions(store, name)?.into_iter();
-    Ok(versions.filter(|version| !version.is_try).find(|version| version.created_at <= at))
+    let Some(known) = store.pipeline_then(name, moment.then())? else { return Ok(None) };
+    let mut versions = versions.filter(|view| !view.is_try && view.version > known.earlier);
+    Ok(versions.find(|view| view.version <= known.row.version && view.created_at <= moment.time))
 }
 
 /// A record that created a version.

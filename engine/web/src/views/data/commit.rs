@@ -58,12 +58,12 @@ pub fn commit(look: &Look<'_>, OfCommit { repo, commit }: OfCommit, _: None) -> 
     let vouched = vouched(&details);
     let view = View::new(format!("{repo}@{}", commit.short(12)), "repos").fixed("about", about);
     let view = view.fixed("files", files).fixed("vouched", vouched);
+    // The commits of a repository outlive it.
+    if !look.may(Role::Writer) || !look.store.has_repo(&repo)? {
+        return Ok(view);
+    }
     let kind = look.store.repo(&repo)?.kind;
-    Ok(if look.may(Role::Writer) {
-        view.fixed("changes", changes::of_commit(look, (&repo, kind), (&commit, document), &branches))
-    } else {
-        view
-    })
+    Ok(view.fixed("changes", changes::of_commit(look, (&repo, kind), (&commit, document), &branches)))
 }
 
 fn facts(look: &Look<'_>, repo: &RepoName, details: &CommitDetails) -> Result<Markup> {

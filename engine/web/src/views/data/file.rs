@@ -39,7 +39,8 @@ pub(super) fn file(
     // Content that is damaged, or was given up, is no reason to hide what is known of the file.
     let shown = shown.unwrap_or_else(|error| html! { p .problem { "Its content cannot be shown: " (error) } });
     let view = View::new(format!("{path} in {}", at.place()), "repos").fixed("about", head).fixed("preview", shown);
-    if !look.may(Role::Writer) {
+    // The commits of a repository outlive it.
+    if !look.may(Role::Writer) || !look.store.has_repo(repo)? {
         return Ok(view);
     }
     let kind = look.store.repo(repo)?.kind;

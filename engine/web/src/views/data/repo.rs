@@ -33,47 +33,69 @@ pub struct Wanted {
 
 /// A repository.
 pub fn repo(look: &Look<'_>, OfRepo { repo }: OfRepo, wanted: Wanted) -> Result<View> {
-    let kind = look.store.repo(&repo)?.kind;
-    let Wanted { branch: asked, at, view: form } = wanted;
-    let at = at.as_deref().filter(|at| !at.trim().is_empty());
-    let moment = at.map(|at| Moment::find(look.store, at.trim())).transpose()?;
-    let mut branches = match &moment {
-        Some(moment) => branches_as_of(look.store, &repo, moment)?,
-        None => newest_branches(look.store, &repo)?,
-    };
-    let default = look.store.default_branch()?;
-    if let Some(branch) = asked.as_ref().filter(|branch| moment.is_none() && **branch != default) {
-        look.store.branch(&repo, branch)?;
+    let Wanted { branch, at, view } = wanted;
+    let asked = (branch, view.as_deref());
+    match at.as_deref().map(str::trim).filter(|at| !at.is_empty()) {
+        Some(at) => then(look, &repo, asked, at),
+        None => now(look, &repo, asked),
     }
+}
+
+/// The branch and the form that are asked for.
+type Asked<'a> = (Option<BranchName>, Option<&'a str>);
+
+/// As it was. The same for ever: nothing of it depends on what is there today.
+fn then(look: &Look<'_>, repo: &RepoName, (asked, form): Asked<'_>, at: &str) -> Result<View> {
+    let moment = Moment::find(look.store, at)?;
+    let mut branches = branches_as_of(look.store, repo, &moment)?;
+    let default = look.store.default_branch()?;
     branches.sort_by_key(|branch| branch.name != default);
-    let chosen = asked.or_else(|| branches.first().map(|branch| branch.name.clone()));
-    let head = chosen.as_ref().and_then(|name| branches.iter().find(|branch| branch.name == *name)?.commit);
-    let (now, then) = (moment.is_none(), at.unwrap_or_default());
+    let (chosen, head) = chosen(asked, &branches);
     let about = html! {
         (crumbs(look, &[], repo.as_str()))
         h1 { (repo.as_str()) }
-        @if now { (facts(look, &repo, kind)?) } @else { (as_it_was(look, &repo, then)) }
+        p .then role="note" { "As it was at " b { (at) } ". " (link(look, &address::repo(repo), "Show it as it is now")) }
     };
-    let lists = html! {
-        (branch_table(look, &repo, &branches, (chosen.as_ref(), at))?)
-        @if now { (tag_table(look, &repo)?) }
-    };
-    let files = files(look, &repo, (chosen.as_ref(), head), (at, form.as_deref()))?;
-    if !now {
-        let view = View::new(format!("{repo} at {then}"), "repos").fixed("about", about);
-        return Ok(view.fixed("files", files).fixed("branches", lists));
+    let files = files(look, repo, (chosen.as_ref(), head), (Some(at), form))?;
+    let list = branch_table(look, repo, &branches, (chosen.as_ref(), Some(at)))?;
+    let view = View::new(format!("{repo} at {at}"), "repos").fixed("about", about);
+    Ok(view.fixed("files", files).fixed("branches", list))
+}
+
+/// As it is.
+fn now(look: &Look<'_>, repo: &RepoName, (asked, form): Asked<'_>) -> Result<View> {
+    let kind = look.store.repo(repo)?.kind;
+    let mut branches = newest_branches(look.store, repo)?;
+    let default = look.store.default_branch()?;
+    if let Some(branch) = asked.as_ref().filter(|branch| **branch != default) {
+        look.store.branch(repo, branch)?;
     }
+    branches.sort_by_key(|branch| branch.name != default);
+    let (chosen, head) = chosen(asked, &branches);
+    let about = html! { (crumbs(look, &[], repo.as_str())) h1 { (repo.as_str()) } (facts(look, repo, kind)?) };
+    let lists = html! {
+        (branch_table(look, repo, &branches, (chosen.as_ref(), None))?)
+        (tag_table(look, repo)?)
+    };
+    let files = files(look, repo, (chosen.as_ref(), head), (None, form))?;
     let follows = [repo.as_str()];
     let mut view = View::new(repo.as_str(), "repos").live("about", follows, about).live("files", follows, files);
     let target = chosen.unwrap_or(default);
     if kind == RepoKind::User && look.may(Role::Writer) {
-        view = view.fixed("upload", upload::form(look, &repo, &target));
+        view = view.fixed("upload", upload::form(look, repo, &target));
     }
-    view = view.live("branches", follows, lists).fixed("then", then_form(look, &repo));
+    view = view.live("branches", follows, lists).fixed("then", then_form(look, repo));
     if look.may(Role::Writer) {
-        view = view.fixed("changes", changes::of_repo(look, &repo, kind, &target));
+        view = view.fixed("changes", changes::of_repo(look, repo, kind, &target));
     }
     Ok(view)
+}
+
+/// The branch whose files are shown, and its head: the one that was asked for, else the first.
+fn chosen(asked: Option<BranchName>, branches: &[BranchView]) -> (Option<BranchName>, Option<CommitId>) {
+    let name = asked.or_else(|| branches.first().map(|branch| branch.name.clone()));
+    let head = name.as_ref().and_then(|name| branches.iter().find(|branch| branch.name == *name)?.commit);
+    (name, head)
 }
 
 fn facts(look: &Look<'_>, repo: &RepoName, kind: RepoKind) -> Result<Markup> {
@@ -87,14 +109,6 @@ fn facts(look: &Look<'_>, repo: &RepoName, kind: RepoKind) -> Result<Markup> {
             " · " (plural(all.files, "file", "files")) ", " (size(all.size_bytes)) " at the heads of branches"
         }
     })
-}
-
-fn as_it_was(look: &Look<'_>, repo: &RepoName, at: &str) -> Markup {
-    html! {
-        p .then role="note" {
-            "As it was at " b { (at) } ", with the branches that exist today. " (link(look, &address::repo(repo), "Show it as it is now"))
-        }
-    }
 }
 
 fn then_form(look: &Look<'_>, repo: &RepoName) -> Markup {
@@ -116,6 +130,8 @@ fn branch_table(
     branches: &[BranchView],
     (chosen, at): (Option<&BranchName>, Option<&str>),
 ) -> Result<Markup> {
+    // The history of a branch that was deleted has no page.
+    let is_now = at.is_none();
     let mut rows = Vec::new();
     for branch in branches.iter().take(ROWS) {
         let commit = branch.commit.map(|id| Ok::<_, engine::EngineError>((id, look.store.commit(&id)?))).transpose()?;
@@ -129,19 +145,19 @@ fn branch_table(
                     td { (who(commit)) }
                     td { (why(look, commit)) }
                 } @else { td colspan="4" .dim { "no commits yet" } }
-                td { (link(look, &address::branch(repo, &branch.name), "History")) }
+                @if is_now { td { (link(look, &address::branch(repo, &branch.name), "History")) } }
             }
         });
     }
     Ok(html! {
         h2 { "Branches" }
-        @if branches.is_empty() { p .dim { "No branch had a commit." } } @else {
+        @if branches.is_empty() { p .dim { (if is_now { "There are no branches." } else { "There were no branches." }) } } @else {
             div .wide {
                 table {
                     thead {
                         tr {
                             th scope="col" { "Branch" } th scope="col" { "Head" } th scope="col" { "When" }
-                            th scope="col" { "By" } th scope="col" { "Why" } th scope="col" { "Commits" }
+                            th scope="col" { "By" } th scope="col" { "Why" } @if is_now { th scope="col" { "Commits" } }
                         }
                     }
                     tbody { @for row in &rows { (row) } }
@@ -186,7 +202,14 @@ fn files(
     (at, form): (Option<&str>, Option<&str>),
 ) -> Result<Markup> {
     let title = html! { h2 { "Files" @if let Some(branch) = branch { " of " (branch.as_str()) } } };
-    let Some(commit) = head else { return Ok(html! { (title) p .dim { "There are no commits." } }) };
+    let Some(commit) = head else {
+        return Ok(
+            html! { (title) p .dim { (if at.is_none() { "There are no commits." } else { "There were no commits." }) } },
+        );
+    };
+    if let (Some(_), Some(pruned)) = (at, look.store.is_pruned(&commit)?) {
+        return Ok(html! { (title) p .dim { "They are no longer kept: " (pruned) "." } });
+    }
     let root = FilePath::root();
     let here = Directory {
         repo,

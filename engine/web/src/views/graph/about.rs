@@ -118,14 +118,7 @@ fn past(scene: &Scene<'_>) -> Markup {
             (link(scene.look, &scene.query.to(To::Now), "Now"))
         }
         p .dim {
-            "Not known of the past: what jobs waited for, and repositories that were deleted unless a pipeline read them. A pipeline is "
-            "stopped here if it was for that run."
-            @if !scene.graph.gone.is_empty() {
-                " Left out, because nobody recorded when they went: "
-                @for (at, name) in scene.graph.gone.iter().take(LISTED).enumerate() { @if at > 0 { ", " } (name) }
-                @if scene.graph.gone.len() > LISTED { " and " (scene.graph.gone.len() - LISTED) " more" }
-                "."
-            }
+            "Not known of the past: what jobs waited for. A pipeline is stopped here if it was for that run."
         }
     }
 }

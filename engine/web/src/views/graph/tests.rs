@@ -137,7 +137,7 @@ fn pipeline(name: &str, state: PipelineState, inputs: &[usize]) -> Node {
 }
 
 fn view(nodes: Vec<Node>) -> GraphView {
-    GraphView { nodes, gone: Vec::new() }
+    GraphView { nodes }
 }
 
 /// `images → detect → flag`, and `model → detect`.

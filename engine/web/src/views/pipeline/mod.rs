@@ -59,9 +59,9 @@ pub fn pipeline(look: &Look<'_>, path: Path, query: Query) -> Result<View> {
     let name = &path.pipeline;
     let view = View::new(name.to_string(), "pipelines");
     if let Some(text) = query.at.as_deref().filter(|text| !text.trim().is_empty()) {
-        let time = Moment::find(look.store, text)?.time;
-        let jobs = history::charts(look, name, Some(time))?;
-        return Ok(view.fixed("past", versions::past(look, name, time, text)?).fixed("jobs", jobs));
+        let moment = Moment::find(look.store, text)?;
+        let jobs = history::charts(look, name, Some(moment.time))?;
+        return Ok(view.fixed("past", versions::past(look, name, &moment, text)?).fixed("jobs", jobs));
     }
     let follows = [name.to_string()];
     let tabs = tabs(look, name, &query);

@@ -1,9 +1,9 @@
 //! The versions of a pipeline, what differs between two, and one of them: by its number, or that of a time.
 
+use answers::moment::Moment;
 use answers::pipeline::{VersionDetails, VersionView, pipeline_versions, version_at, version_details};
 use engine::EngineError;
 use maud::{Markup, html};
-use repos::Timestamp;
 use repos::access::Role;
 use specs::PipelineName;
 
@@ -96,15 +96,15 @@ fn details(look: &Look<'_>, name: &PipelineName, version: u32) -> Result<Version
     version_details(look.store, name, version)?.ok_or_else(missing)
 }
 
-/// The version of a time.
-pub(super) fn past(look: &Look<'_>, name: &PipelineName, at: Timestamp, words: &str) -> Result<Markup> {
-    let Some(version) = version_at(look.store, name, at)? else {
+/// The version of a moment.
+pub(super) fn past(look: &Look<'_>, name: &PipelineName, moment: &Moment, words: &str) -> Result<Markup> {
+    let Some(version) = version_at(look.store, name, moment)? else {
         return Ok(html! { (title(name)) p { "There was no version of it at " (words) "." } });
     };
     let details = details(look, name, version.version)?;
     Ok(html! {
         (title(name))
-        p .past { "As of " (words) ", " (exact_time(at)) ". " (link(look, &address::pipeline(name), "Now")) }
+        p .past { "As of " (words) ", " (exact_time(moment.time)) ". " (link(look, &address::pipeline(name), "Now")) }
         (facts_and_spec(&details))
         p { (link(look, &part(name, "versions"), "All versions")) }
     })

@@ -75,15 +75,21 @@ impl Asked {
         let wrong = |error: specs::ReferenceError| EngineError::Usage { what: error.to_string(), hint: error.hint() };
         let file: Reference = given(&self.file).unwrap_or_default().parse().map_err(wrong)?;
         let Some(at) = given(&self.at) else { return Ok(file) };
+        let moment = Moment::find(store, at)?;
         let branch = match &file.revision {
             None => store.default_branch()?,
             Some(revision) => match revision.as_branch() {
-                Some(branch) if store.branch(&file.repo, &branch).is_ok() => branch,
+                Some(branch)
+                    if store.find_branch(&file.repo, &branch)?.is_some()
+                        || store.branch_then(&file.repo, &branch, moment.then())?.is_some() =>
+                {
+                    branch
+                }
                 // A commit is the same at all times.
                 _ => return Ok(file),
             },
         };
-        let head = Moment::find(store, at)?.head(store, &file.repo, &branch)?;
+        let head = moment.head(store, &file.repo, &branch)?;
         let missing = || RepoError::NotFound {
             what: format!("{}@{branch} had no commit at `{}`", file.repo, at.escape_debug()),
             hint: Some("name a later run or time".to_owned()),
