@@ -5,6 +5,7 @@ import gzip
 import html.parser
 import http.client
 import json
+import pathlib
 import random
 import re
 import threading
@@ -14,12 +15,13 @@ import urllib.request
 
 import chromium
 import web
-from measure import Failed, Series
+from measure import Failed, Series, run
 from report import at_most
 from sizes import MIB
 from tools import Pv
 
 TITLE = "The page"
+ROOT = pathlib.Path(__file__).parents[3]
 FOLDER = 1_000  # files a folder
 SHARE = 5  # datums of one recipe, so that most of a large job need not be executed
 SOURCES = 20  # repositories that people write to
@@ -56,6 +58,8 @@ def measure(bench, place, table):
         table.value("memory of the server after all that", server.memory(), "binary")
         with chromium.running() as browser:
             in_browser(bench, table, server, browser)
+    if not table.scaled:
+        layouts(bench, table)
 
 
 def views(table, server, first):
@@ -96,6 +100,19 @@ def in_browser(bench, table, server, browser):
     table.value("a log of 16 MiB: lines in the page", tab.value("document.querySelectorAll('.log code').length"), "count", target=ROWS)
     many_tabs(bench, table, server, browser, url)
     much_happens(bench, table, server, browser, url)
+
+
+def layouts(bench, table):
+    """Places of a graph's nodes, beside another layout in Rust; crossings of edges as straight lines."""
+    bench.say("layouts of graphs; compiles what makes them")
+    example = ("--package", "web", "--features", "bench", "--example", "layouts")
+    made = run("cargo", "run", "--quiet", "--release", "--locked", *example, cwd=ROOT)
+    for line in made.output.splitlines():
+        graph = json.loads(line)
+        what = f"layout of {graph['nodes']:,} nodes with {graph['edges']:,} edges"
+        for words, field, unit in ((what, "seconds", "seconds"), (f"{what}: crossings", "crossings", "count")):
+            ours, theirs = (Series(unit, [graph[whose][field]]) for whose in ("ours", "theirs"))
+            table.row(words, ours, against=("`rust-sugiyama`", theirs))
 
 
 def change(server, repo, message):

@@ -7,11 +7,17 @@
 //!   (barycentre), column by column, there and back. The order with the fewest crossings counts
 //! - `heights` the vertical positions: as near to the mean of the neighbours as the order allows
 //!
+//! For tests and the benchmark: `generated` graphs, and, with the feature `bench`, `beside`: the same by `rust-sugiyama`.
+//!
 //! The same nodes and edges always get the same places, however often they are laid out: a page that is updated never moves. States are not
 //! part of a layout. Layouts are kept, by the digest of what was laid out.
 //!
 //! Not here: which nodes are shown, what they look like (`views::graph`).
 
+#[cfg(feature = "bench")]
+pub mod beside;
+#[cfg(any(test, feature = "bench"))]
+mod generated;
 mod heights;
 mod layers;
 mod order;
