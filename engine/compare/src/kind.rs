@@ -17,6 +17,7 @@ pub enum Kind {
     Yaml,
     Csv,
     Tsv,
+    Parquet,
     Image,
     Npy,
     Npz,
@@ -42,7 +43,8 @@ const BY_NAME: [(&str, Kind); 13] = [
 ];
 
 /// By the first bytes, whatever the name.
-const BY_CONTENT: [(&[u8], Kind); 13] = [
+const BY_CONTENT: [(&[u8], Kind); 14] = [
+    (b"PAR1", Kind::Parquet),
     (b"\x93NUMPY", Kind::Npy),
     (b"\x89PNG\r\n\x1a\n", Kind::Image),
     (b"\xff\xd8\xff", Kind::Image),
@@ -98,6 +100,7 @@ impl Kind {
             Self::Yaml => "YAML",
             Self::Csv => "CSV",
             Self::Tsv => "TSV",
+            Self::Parquet => "Parquet",
             Self::Image => "an image",
             Self::Npy => "a numpy array",
             Self::Npz => "numpy arrays",
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_content_then_name() {
-        let cases: [(&str, &[u8], Kind); 12] = [
+        let cases: [(&str, &[u8], Kind); 14] = [
             ("a.png", b"\x89PNG\r\n\x1a\n\0\0", Kind::Image),
             ("a.json", b"\x89PNG\r\n\x1a\n\0\0", Kind::Image),
             ("a.png", b"no image", Kind::Text),
@@ -147,6 +150,8 @@ mod tests {
             ("x", b"\x93NUMPY\x01\0", Kind::Npy),
             ("x", b"RIFF\0\0\0\0WEBPVP8 ", Kind::Image),
             ("README", b"", Kind::Text),
+            ("t", b"PAR1\x15\0", Kind::Parquet),
+            ("t.parquet", b"no table\n", Kind::Text),
         ];
         for (name, start, kind) in cases {
             assert_eq!(Kind::of(name, start), kind, "{name} {start:?}");

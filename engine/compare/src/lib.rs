@@ -16,7 +16,7 @@
 //! keys      which columns or fields identify rows and records
 //! pairing   which records belong together
 //! metrics   JSON and YAML, value by value
-//! table     CSV and TSV, by row and cell
+//! table     CSV and TSV, by row and cell; rows of these and of Parquet, to show them
 //! images    pixels
 //! tensors   `.npy`, `.npz` and `.safetensors`, tensor by tensor
 //! flips     one field of the records of JSON and CSV: which decisions changed
@@ -69,7 +69,7 @@ pub use tensors::{
 pub use text::{Hunk, TextDiff};
 
 use content::Watched;
-use error::Fit;
+use error::{Fit, Unfit};
 
 /// The differences between two files, by their kind.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -156,6 +156,7 @@ fn by_kind<'c>(old: &mut Watched<'c>, new: &mut Watched<'c>, options: &Options) 
             Detail::Image(found)
         }
         Kind::Npy | Kind::Npz | Kind::Safetensors => Detail::Tensors(tensors::compare(kind, old, new, limits)?),
+        Kind::Parquet => return Err(Unfit("Parquet is not compared by rows".to_owned())),
         Kind::Bytes => Detail::Bytes(bytes::compare(old, new)?),
     };
     Ok(Compared { detail, picture, key_use })

@@ -59,7 +59,7 @@ pub fn show(side: Side<'_>, bounds: &Bounds, limits: &Limits) -> Result<Shown, C
 fn by_kind(side: &mut Watched<'_>, bounds: &Bounds, limits: &Limits) -> Fit<Shown> {
     let start = side.start(bounds.text_bytes.max(16))?;
     match Kind::of(side.name(), &start) {
-        Kind::Bytes => Ok(Shown::Nothing("not text, image or tensors".to_owned())),
+        Kind::Bytes | Kind::Parquet => Ok(Shown::Nothing("not text, image or tensors".to_owned())),
         Kind::Image => picture(side, bounds, limits).map(Shown::Picture),
         kind @ (Kind::Npy | Kind::Npz | Kind::Safetensors) => {
             let (lines, more) = tensors::outline(kind, side, limits, bounds.tensors)?;

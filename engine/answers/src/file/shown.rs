@@ -19,6 +19,10 @@ const PICTURE_BYTES: u64 = 64 << 20;
 const PICTURE_PIXELS: u64 = 40_000_000;
 /// Most bytes of a row of a table.
 const ROW_BYTES: u64 = 1 << 20;
+/// Most characters of a cell of a Parquet file.
+const CELL_CHARACTERS: usize = 500;
+/// Most bytes that the pages of a Parquet file may unpack to for one answer.
+const PAGES_BYTES: u64 = 256 << 20;
 /// Most bytes of tensors that are read for their statistics.
 const STATISTICS_BYTES: u64 = 16 << 20;
 /// Most bytes that an archive of tensors may unpack to.
@@ -30,13 +34,20 @@ pub fn bytes(store: &Store, file: &FileView, from: u64, most: u64) -> Result<Vec
     Ok(store.read_file(&entry(file), from.min(to)..to)?.to_vec())
 }
 
-/// Rows of a CSV or TSV file, from a byte on where one begins; or why there are none.
+/// Rows of a CSV, TSV or Parquet file, from the place on that the page before names; or why there are none.
 pub fn rows(
     store: &Store,
     file: &FileView,
     (from, take): (Option<u64>, usize),
 ) -> Result<std::result::Result<TablePage, String>> {
-    let limits = Limits { row_bytes: ROW_BYTES, columns: 1000, ..Limits::default() };
+    let limits = Limits {
+        row_bytes: ROW_BYTES,
+        columns: 1000,
+        header_bytes: 4 << 20,
+        inflated_bytes: PAGES_BYTES,
+        shown_characters: CELL_CHARACTERS,
+        ..Limits::default()
+    };
     opened(store, file, |side| compare::rows(side, (from, take), &limits))
 }
 

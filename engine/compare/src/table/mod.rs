@@ -7,9 +7,11 @@
 //! 2. `rows` pairs equal rows, then the others by key or similarity, with 32 bytes per row;
 //! 3. `cells` reads the changed rows again, in batches of bounded size.
 //!
-//! `flips::rows` does the same with one column instead of all. `page` reads some rows of one table, to show them.
+//! `flips::rows` does the same with one column instead of all. `page` reads some rows of one table, to show them; those of Parquet with
+//! `columnar`.
 
 pub(crate) mod cells;
+mod columnar;
 mod key;
 mod page;
 mod read;

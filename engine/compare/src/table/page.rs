@@ -4,6 +4,7 @@ use std::io::{Seek, SeekFrom};
 
 use csv::ByteRecord;
 
+use super::columnar;
 use super::read::{Rationed, Sheet};
 use crate::content::{Side, Watched};
 use crate::error::{CompareError, Fit, Unfit};
@@ -14,16 +15,20 @@ use crate::text::lossless;
 /// Some rows of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TablePage {
-    /// The cells of the first line.
+    /// The names of the columns; of CSV, the cells of the first line.
     pub header: Vec<String>,
+    /// The types of the columns, if the file says them; else empty.
+    pub types: Vec<String>,
+    /// The number of rows in the file, if it says it.
+    pub count: Option<u64>,
     /// The rows. They need not have as many cells as the header.
     pub rows: Vec<Vec<String>>,
-    /// The byte at which the next row begins; `None` after the last one.
+    /// Where the next row begins: a byte; of Parquet, its number from 0. `None` after the last one.
     pub next: Option<u64>,
 }
 
-/// At most `take` rows of a CSV or TSV file, from the byte `from` on, where a row begins; `None`: from the first row after the header. The
-/// reason, if it is not such a file or is malformed. Fails only if the file cannot be read.
+/// At most `take` rows of a CSV, TSV or Parquet file, from the place `from` on, as [`TablePage::next`] names it; `None`: from the first row.
+/// The reason, if it is not such a file, is malformed or beyond the limits. Fails only if the file cannot be read.
 pub fn rows(
     side: Side<'_>,
     (from, take): (Option<u64>, usize),
@@ -38,8 +43,10 @@ pub fn rows(
 fn page(side: &mut Watched<'_>, (from, take): (Option<u64>, usize), limits: &Limits) -> Fit<TablePage> {
     let start = side.start(8000)?;
     let kind = Kind::of(side.name(), &start);
-    if !matches!(kind, Kind::Csv | Kind::Tsv) {
-        return Err(Unfit(format!("it is {}", kind.words())));
+    match kind {
+        Kind::Csv | Kind::Tsv => {}
+        Kind::Parquet => return columnar::page(side, (from.unwrap_or(0), take), limits),
+        _ => return Err(Unfit(format!("it is {}", kind.words()))),
     }
     let sheet = Sheet::open(kind, side, limits)?;
     let (header, delimiter) = (sheet.header().to_vec(), sheet.delimiter);
@@ -64,7 +71,7 @@ fn page(side: &mut Watched<'_>, (from, take): (Option<u64>, usize), limits: &Lim
         }
         rows.push(row.iter().map(|cell| lossless(cell).into_owned()).collect());
     };
-    Ok(TablePage { header, rows, next })
+    Ok(TablePage { header, types: Vec::new(), count: None, rows, next })
 }
 
 #[cfg(test)]
