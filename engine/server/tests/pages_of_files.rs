@@ -277,6 +277,44 @@ async fn pictures_and_media_are_harmless_bounded_and_for_those_who_see_the_file(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pdf_is_sent_as_one_only_if_it_is_one() {
+    let server = Running::start().await;
+    let admin = server.token("anna", Role::Admin, &["*"]);
+    let other = server.token("olga", Role::Reader, &["other*"]);
+    repo(&server, &admin).await;
+    for (name, bytes) in [("a.pdf", "%PDF-1.4\nand more"), ("b.pdf", "<script>alert(1)</script>"), ("c.pdf", "")] {
+        let request = server.ask(&admin, Method::PUT, &format!("/repos/images/branches/main/files/{name}"));
+        assert_eq!(request.body(bytes).send().await.unwrap().status(), 200);
+    }
+    let commit = head(&server, &admin).await;
+    let at = |what: &str| format!("/repos/images/commits/{commit}/{what}");
+    let whole = get(&server, &admin, &at("media/a.pdf")).await;
+    let headers = whole.headers().clone();
+    assert_eq!((whole.status().as_u16(), &headers["content-type"]), (200, &"application/pdf".parse().unwrap()));
+    assert_eq!(headers["content-disposition"], "inline");
+    assert_eq!(headers["x-content-type-options"], "nosniff");
+    let policy = headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && policy.ends_with("frame-ancestors 'self'"), "{policy}");
+    assert_eq!(whole.text().await.unwrap(), "%PDF-1.4\nand more");
+    let ask = || Client::new().get(format!("{}{}", server.url, at("media/a.pdf"))).bearer_auth(&admin);
+    let part = ask().header("range", "bytes=9-11").send().await.unwrap();
+    assert_eq!((part.status().as_u16(), part.text().await.unwrap().as_str()), (206, "and"));
+    let again = ask().header("if-none-match", &headers["etag"]).send().await.unwrap();
+    assert_eq!((again.status().as_u16(), &again.headers()["content-type"]), (304, &"application/pdf".parse().unwrap()));
+    for name in ["b.pdf", "c.pdf"] {
+        assert_eq!(get(&server, &admin, &at(&format!("media/{name}"))).await.status(), 415, "{name}");
+    }
+    assert_eq!(get(&server, &admin, &at("media/none.pdf")).await.status(), 404);
+    assert_eq!(get(&server, &other, &at("media/a.pdf")).await.status(), 404);
+    assert_eq!(get(&server, "pv_wrong", &at("media/a.pdf")).await.status(), 401);
+    let shown = page(&server, &admin, &at("files/a.pdf")).await;
+    assert!(shown.contains(&format!("<iframe class=\"pages\" src=\"{}\"", at("media/a.pdf"))), "{shown}");
+    assert!(shown.contains(&format!("href=\"/api/v1{}\">download it", at("files/a.pdf"))), "{shown}");
+    let text = page(&server, &admin, &at("files/b.pdf")).await;
+    assert!(text.contains("&lt;script&gt;") && !text.contains("<iframe"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn lists_and_previews_come_in_pages_that_have_everything_once() {
     let server = Running::start().await;
     let admin = server.token("anna", Role::Admin, &["*"]);

@@ -156,7 +156,7 @@ pub fn content(repo: &RepoName, commit: &CommitId, path: &FilePath) -> Address {
     api(["repos", repo.as_str(), "commits", &commit.to_string(), "files"]).below(path.as_str().trim_start_matches('/'))
 }
 
-/// The bytes of a file with the media type of its name, for `<img>`, `<audio>` and `<video>`.
+/// The bytes of a file with the media type of its name, for `<img>`, `<audio>`, `<video>` and frames of PDF.
 pub fn media(repo: &RepoName, commit: &CommitId, path: &FilePath) -> Address {
     let media = Address::of(["repos", repo.as_str(), "commits", &commit.to_string(), "media"]);
     media.below(path.as_str().trim_start_matches('/'))

@@ -19,7 +19,8 @@
 //! whole page has there, by the same function, so what is updated cannot differ from what is loaded. Scripts only update, upload and compare
 //! pictures; everything else works without them.
 //! **Text is text.** `maud` escapes it, and [`frame`] shows characters that would hide or turn text. Content of files is never part of a page
-//! as HTML; it is shown by `<img>` and its like from addresses that answer with `Content-Security-Policy: sandbox`.
+//! as HTML; it is shown by `<img>` and its like from addresses that answer with `Content-Security-Policy: sandbox`; PDF in a frame, by
+//! the viewer of the browser, under a policy of its own.
 //!
 //! Nothing here answers a question (`answers`) or changes anything: forms post to the API's operations (`server::page`).
 

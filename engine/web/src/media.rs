@@ -1,11 +1,15 @@
-//! What browsers show and play, by the ending of a name: pictures, sound and films, which run nothing.
+//! What browsers show and play, by the ending of a name: pictures, sound, films and PDF.
 //!
 //! Views link to a file's address of media if it has such a type, and the server answers there with it (`server::page`).
 
 use specs::FilePath;
 
+/// The type of PDF, which browsers show in a viewer of their own.
+pub const PDF: &str = "application/pdf";
+
 /// By ending: the type that browsers are told.
-const TYPES: [(&str, &str); 23] = [
+const TYPES: [(&str, &str); 24] = [
+    ("pdf", PDF),
     ("png", "image/png"),
     ("jpg", "image/jpeg"),
     ("jpeg", "image/jpeg"),

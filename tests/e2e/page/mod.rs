@@ -6,7 +6,7 @@
 //! - `crawl` every link of every view, and what holds for each page; `policy` what holds for its bytes
 //! - `rights` pages of others, and what each role may
 //! - `senses` for those who do not see, or see little, or use no mouse
-//! - `sights` what is looked at rather than read: a graph, a long log
+//! - `sights` what is looked at rather than read: a graph, a long log, a PDF
 //! - `live` what changes while one looks
 //! - `changes` what is changed: chosen and counted first
 //! - `pinned` what stays as it was, and lists while commits arrive

@@ -131,3 +131,25 @@ fn problems_and_the_login_have_the_same_policy() {
         }
     }
 }
+
+/// As the server has it for the content of a PDF.
+const POLICY_OF_PDF: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
+
+#[test]
+fn only_a_pdf_is_without_a_sandbox() {
+    let site = Site::of(super::stores::varied(), super::site::Way::Direct).unwrap();
+    let listed = site.get("/repos/notes", &site.admin);
+    let mut links = tags(&listed.body).into_iter().flat_map(|tag| tag.attributes);
+    let is_it = |(name, to): &(String, String)| name == "href" && to.ends_with("/files/l.pdf");
+    let (_, link) = links.find(is_it).unwrap_or_else(|| panic!("no link to the file: {}", listed.body));
+    let shown = check(&site, &link);
+    let frames = tags(&shown).into_iter().filter(|tag| tag.name == "iframe").collect::<Vec<_>>();
+    assert_eq!(frames.len(), 1, "{shown}");
+    let source = &frames[0].attributes.iter().find(|(name, _)| name == "src").unwrap().1;
+    let content = site.get(source, &site.admin);
+    assert_eq!((content.status, content.header("content-type")), (200, "application/pdf"));
+    assert_eq!(content.header("content-security-policy"), POLICY_OF_PDF);
+    assert_eq!(content.header("x-content-type-options"), "nosniff");
+    let sound = site.get(&source.replace("l.pdf", "f.wav"), &site.admin);
+    assert_eq!(sound.header("content-security-policy"), "sandbox; default-src 'none'");
+}

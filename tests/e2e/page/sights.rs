@@ -67,3 +67,23 @@ fn a_line_of_a_long_log_is_found_by_its_address() {
     assert!(rows > 100.0 && rows <= 2000.0, "{rows} lines are in the page");
     assert!(tab.holds("document.querySelector('main').textContent.includes('15000')"));
 }
+
+#[test]
+fn a_pdf_opens_in_a_frame_and_nothing_of_it_is_forbidden() {
+    let Some(browser) = Browser::start() else { return };
+    let site = Site::of(varied(), Way::Direct).unwrap();
+    let mut tab = site.visitor(&browser, &site.admin);
+    // The login was an answer with a problem, as it has to be.
+    tab.seen();
+    assert_eq!(tab.open(&site.url("/repos/notes")), 200, "{}", tab.shown());
+    tab.arrive("the page of the file", || tab.press_on("l.pdf"));
+    let height = tab.number("document.querySelector('iframe.pages')?.getBoundingClientRect().height");
+    assert!(height > 300.0, "the frame is {height} high: {}", tab.shown());
+    tab.until("the frame to load", "document.readyState === 'complete'");
+    assert!(tab.offers("download it"));
+    let seen = tab.seen();
+    let frame = seen.requests.iter().find(|request| request.url.ends_with("/media/l.pdf"));
+    assert_eq!(frame.map(|request| request.status), Some(200), "{:#?}", seen.requests);
+    assert!(seen.violations.is_empty() && seen.errors.is_empty(), "{:#?} {:#?}", seen.violations, seen.errors);
+    assert!(seen.elsewhere(&site.origin).is_empty(), "{:#?}", seen.requests);
+}

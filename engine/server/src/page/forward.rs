@@ -137,8 +137,14 @@ impl OfFile {
     }
 }
 
+/// How a PDF begins.
+const START_OF_PDF: &[u8] = b"%PDF-";
+/// The policy of a PDF. A browser shows none in a sandbox; its viewer is an object with styles in a document of its own. Nothing that is in
+/// the file may load anything, and only pages of this server may frame it.
+const POLICY_OF_PDF: &str = "default-src 'none'; object-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'";
+
 /// The content of a file, as the API has it, with the type of its name: browsers play only what is said to be playable. Everything else
-/// about it stays: it is sandboxed, and nobody guesses its type.
+/// about it stays: it is sandboxed, but for what is certainly a PDF, and nobody guesses its type.
 pub(super) async fn media(
     Extension(operations): Extension<Operations>,
     Path(of): Path<OfFile>,
@@ -147,17 +153,39 @@ pub(super) async fn media(
     let path = of.path()?;
     let Some(media_type) = web::media::type_of(&path) else {
         let problem =
-            Problem::usage(format!("`{}` is not named like a picture, sound or film", path.name()), "download it");
+            Problem::usage(format!("`{}` is not named like a picture, sound, film or PDF", path.name()), "download it");
         return Err(problem.status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     };
     let (parts, body) = request.into_parts();
     let content = address::content(&of.repo, &of.commit, &path);
+    if media_type == web::media::PDF && !may_be_pdf(&operations, &content, parts.clone()).await? {
+        let problem = Problem::usage(format!("`{}` is named like a PDF, but is none", path.name()), "download it");
+        return Err(problem.status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
     let mut answer = operations.call(parts.method.clone(), &content, parts, body).await?;
     // "Not modified" has headers too, and browsers keep those.
     if answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED {
         let headers = answer.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
         headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("inline"));
+        if media_type == web::media::PDF {
+            headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY_OF_PDF));
+        }
     }
     Ok(answer)
+}
+
+/// Whether a file begins as a PDF does, or cannot be had at all: then the operation says why.
+async fn may_be_pdf(operations: &Operations, content: &Address, mut from: Parts) -> Result<bool> {
+    from.headers.remove(header::IF_NONE_MATCH);
+    from.headers.remove(header::IF_RANGE);
+    from.headers.insert(header::RANGE, HeaderValue::from_static("bytes=0-4"));
+    let start = operations.call(Method::GET, content, from, Body::empty()).await?;
+    if !start.status().is_success() {
+        // An empty file has no such range.
+        return Ok(start.status() != StatusCode::RANGE_NOT_SATISFIABLE);
+    }
+    // A body that is longer is not what was asked for.
+    let bytes = axum::body::to_bytes(start.into_body(), START_OF_PDF.len()).await.unwrap_or_default();
+    Ok(bytes == START_OF_PDF)
 }

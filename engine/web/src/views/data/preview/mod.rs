@@ -1,11 +1,11 @@
 //! What a file holds, by its kind. Each preview has bounds, and says so when it stops at one.
 //!
 //! - `text` lines with numbers; `tokens` their colours
-//! - `json` a tree that folds; `table` rows of CSV; `tensors` arrays of numbers
+//! - `json` a tree that folds; `table` rows of CSV and Parquet; `tensors` arrays of numbers
 //! - `bytes` everything without a better kind
 //!
-//! Content becomes part of the page only as text. Pictures, sound and films come from addresses of their own, which say what they are and
-//! run nothing; SVG and HTML are shown as text.
+//! Content becomes part of the page only as text. Pictures, sound, films and PDF come from addresses of their own, which say what they are
+//! and run nothing; SVG and HTML are shown as text.
 
 mod bytes;
 mod json;
@@ -66,6 +66,8 @@ enum Sort {
     Text,
     Json,
     Table,
+    /// Rows that say their types.
+    Parquet,
     Tensors,
     /// An image that browsers show.
     Image,
@@ -73,15 +75,19 @@ enum Sort {
     Picture,
     Audio,
     Video,
+    /// What the browser itself shows in a frame.
+    Pdf,
     /// Something that has a name and is not shown: its name.
     Other(&'static str),
     Bytes,
 }
 
-/// By the first bytes: what is known and not shown.
-const OTHERS: [(&[u8], &str); 6] = [
-    (b"%PDF-", "a PDF"),
-    (b"PAR1", "a Parquet file"),
+/// How a PDF begins.
+const PDF: &[u8] = b"%PDF-";
+
+/// By the first bytes: what is known and not shown; a PDF only under a name that does not say what it is.
+const OTHERS: [(&[u8], &str); 5] = [
+    (PDF, "a PDF"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x28\xb5\x2f\xfd", "a zstd archive"),
@@ -97,8 +103,10 @@ fn sort_of(path: &FilePath, start: &[u8], size_bytes: u64) -> Sort {
         (Kind::Image, _) => Sort::Picture,
         (Kind::Npy | Kind::Npz | Kind::Safetensors, _) => Sort::Tensors,
         (Kind::Csv | Kind::Tsv, _) => Sort::Table,
+        (Kind::Parquet, _) => Sort::Parquet,
+        (Kind::Text | Kind::Bytes, Some(Sort::Pdf)) if start.starts_with(PDF) => Sort::Pdf,
         (Kind::Json, _) if size_bytes <= JSON_BYTES => Sort::Json,
-        (Kind::Bytes, Some(sort)) => sort,
+        (Kind::Bytes, Some(sort @ (Sort::Audio | Sort::Video))) => sort,
         (kind, _) => match OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
             Some((_, words)) => Sort::Other(words),
             None if kind == Kind::Bytes => Sort::Bytes,
@@ -107,11 +115,12 @@ fn sort_of(path: &FilePath, start: &[u8], size_bytes: u64) -> Sort {
     }
 }
 
-/// Sound or a film, by its name.
+/// Sound, a film or a PDF, by its name.
 fn played(path: &FilePath) -> Option<Sort> {
     match crate::media::type_of(path)?.split_once('/') {
         Some(("audio", _)) => Some(Sort::Audio),
         Some(("video", _)) => Some(Sort::Video),
+        Some(("application", "pdf")) => Some(Sort::Pdf),
         _ => None,
     }
 }
@@ -127,9 +136,11 @@ pub(super) fn preview(look: &Look<'_>, part: &Part<'_>) -> Result<Markup> {
         (_, Sort::Text) => text::text(look, part)?,
         (_, Sort::Json) => json::json(look, part)?,
         (_, Sort::Table) => table::table(look, part)?,
+        (_, Sort::Parquet) => table::parquet(look, part)?,
         (_, Sort::Tensors) => tensors::tensors(look, part)?,
         (_, Sort::Image | Sort::Picture) => image(look, part, sort),
         (_, Sort::Audio | Sort::Video) => media(look, part, sort),
+        (_, Sort::Pdf) => pdf(look, part),
         (_, Sort::Other(words)) => html! {
             p { "This is " (words) ", which is not shown here: download it to open it." }
             (bytes::hex(look, part)?)
@@ -147,6 +158,8 @@ fn ways(look: &Look<'_>, part: &Part<'_>, sort: Sort) -> Markup {
         Sort::Image => ("Fit", Some(("natural", "Natural size"))),
         Sort::Text => ("Text", None),
         Sort::Tensors => ("Tensors", None),
+        Sort::Parquet => ("Table", None),
+        Sort::Pdf => ("Pages", None),
         _ => return html! {},
     };
     let here = address::files(part.repo, part.commit, Some(&part.file.path));
@@ -195,13 +208,23 @@ fn media(look: &Look<'_>, part: &Part<'_>, sort: Sort) -> Markup {
     }
 }
 
+/// A frame in which the browser's own viewer opens.
+fn pdf(look: &Look<'_>, part: &Part<'_>) -> Markup {
+    let source = address::media(part.repo, part.commit, &part.file.path);
+    let content = address::content(part.repo, part.commit, &part.file.path);
+    html! {
+        iframe .pages src=(look.link(&source)) title=(part.file.path.name()) {}
+        p .dim { "If nothing shows, this browser has no viewer for PDF: " (link(look, &content, "download it")) "." }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn content_decides_and_names_help() {
-        let cases: [(&str, &[u8], Sort); 12] = [
+        let cases: [(&str, &[u8], Sort); 14] = [
             ("a.png", b"\x89PNG\r\n\x1a\n\0", Sort::Image),
             ("a.tif", b"II*\0\0", Sort::Picture),
             ("photo", b"\xff\xd8\xff\0", Sort::Picture),
@@ -211,8 +234,11 @@ mod tests {
             ("a.mp4", b"text", Sort::Text),
             ("a.WAV", b"RIFF\0\0", Sort::Audio),
             ("a.json", b"{}", Sort::Json),
-            ("a.pdf", b"%PDF-1.7\n", Sort::Other("a PDF")),
-            ("a.parquet", b"PAR1\0", Sort::Other("a Parquet file")),
+            ("a.PDF", b"%PDF-1.7\n", Sort::Pdf),
+            ("a.pdf", b"%PDF-1.7\n\0", Sort::Pdf),
+            ("a.pdf", b"<script>", Sort::Text),
+            ("paper", b"%PDF-1.7\n", Sort::Other("a PDF")),
+            ("a.parquet", b"PAR1\0", Sort::Parquet),
             ("a.bin", b"\0\x01", Sort::Bytes),
         ];
         let of = |name: &str, start: &[u8], bytes: u64| sort_of(&format!("/{name}").parse().unwrap(), start, bytes);
