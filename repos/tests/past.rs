@@ -35,6 +35,9 @@ fn branches(store: &Store, then: Then) -> Vec<(String, Option<CommitId>)> {
     rows.into_iter().map(|(branch, row)| (branch.to_string(), row.commit)).collect()
 }
 
+/// Branches by name, with their heads.
+type Heads<'a> = Vec<(&'a str, Option<CommitId>)>;
+
 fn repos_at(store: &Store, then: Then) -> Vec<String> {
     store.repos_then(then).unwrap().into_iter().map(|(repo, _)| repo.to_string()).collect()
 }
@@ -43,7 +46,7 @@ fn repos_at(store: &Store, then: Then) -> Vec<String> {
 fn branches_are_as_they_were_whatever_was_deleted_later() {
     let test = TestStore::new();
     let deleted = || Entry::BranchDelete { repo: name("images"), branch: "draft".parse().unwrap() };
-    let mut expected: Vec<(Then, Vec<(&str, Option<CommitId>)>)> = Vec::new();
+    let mut expected: Vec<(Then, Heads<'_>)> = Vec::new();
     let mut note = |moments: &[Then], branches: &[(&'static str, Option<CommitId>)]| {
         expected.extend(moments.iter().map(|then| (*then, branches.to_vec())));
     };

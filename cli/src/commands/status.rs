@@ -1,5 +1,6 @@
 //! `pv status`, and `pv` alone inside a store.
 
+use answers::pipeline::pipeline_lines;
 use answers::status::{Need, StatusView, Wanted, WantedRepos, status};
 use engine::Engine;
 
@@ -51,7 +52,7 @@ fn print(cx: &Context, status: StatusView) -> Result<()> {
     }
     if !status.pipelines.is_empty() {
         cx.out().line("")?;
-        cx.list(None, status.pipelines.into_iter().map(Ok))?;
+        cx.list(None, pipeline_lines(cx.store()?, live(cx), status.pipelines).map(|line| Ok(line?)))?;
     }
     if !status.watches.is_empty() {
         cx.out().line("")?;

@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use specs::{NotificationName, PipelineName, WatchName};
 
-use crate::job::JobState;
-use crate::pipeline::{PipelineLine, PipelineState, pipelines};
+use crate::job::{JobState, job_view_among, live_job};
+use crate::pipeline::{PipelineState, PipelineView, pipelines};
 use crate::repo::{RepoKind, RepoView, repos};
+use crate::run::Causes;
 use crate::watch::{WatchView, watches};
 use crate::words::shell_word;
 use specs::words::plural;
@@ -35,7 +36,7 @@ pub struct StatusView {
     /// The repositories.
     pub repos: Vec<RepoView>,
     /// The pipelines, upstream first.
-    pub pipelines: Vec<PipelineLine>,
+    pub pipelines: Vec<PipelineView>,
     /// Folders that are watched.
     pub watches: Vec<WatchView>,
     /// What needs an action by the user. The caller adds what notifications need.
@@ -47,7 +48,7 @@ pub struct StatusView {
 impl StatusView {
     /// Whether every pipeline is current.
     pub fn is_current(&self) -> bool {
-        self.pipelines.iter().all(|line| line.pipeline.state == PipelineState::Current)
+        self.pipelines.iter().all(|pipeline| pipeline.state == PipelineState::Current)
     }
 }
 
@@ -113,6 +114,11 @@ pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<
     let mut differs_on_disk = drifts(&whole, &*Graph::load(&whole)?)?;
     differs_on_disk.retain(|drift| store.sees_pipeline(&drift.pipeline));
     let watches = watches(store)?;
+    let mut needs_you = Vec::new();
+    let mut causes = Causes::default();
+    for pipeline in &pipelines {
+        needs_you.extend(need(store, live, pipeline, &mut causes)?);
+    }
     let to_apply = differs_on_disk.iter().map(|drift| apply_need(wanted.folder, drift));
     Ok(StatusView {
         store: store.dir().to_owned(),
@@ -120,12 +126,7 @@ pub fn status(store: &Store, live: Option<&Live>, wanted: Wanted<'_>) -> Result<
         running: live.is_some(),
         size_bytes: if store.is_limited() { visible_bytes(store)? } else { bytes_below(&folder) },
         free_bytes: free_bytes(&folder)?,
-        needs_you: pipelines
-            .iter()
-            .filter_map(need)
-            .chain(to_apply)
-            .chain(watches.iter().filter_map(watch_need))
-            .collect(),
+        needs_you: needs_you.into_iter().chain(to_apply).chain(watches.iter().filter_map(watch_need)).collect(),
         watches,
         differs_on_disk,
         repos,
@@ -149,9 +150,12 @@ fn apply_need(folder: &Path, drift: &Drift) -> Need {
 }
 
 /// What a pipeline needs from the user; nothing if it is current or progresses on its own.
-fn need(line: &PipelineLine) -> Option<Need> {
-    let (view, newest) = (&line.pipeline, line.newest.as_ref());
+fn need(store: &Store, live: Option<&Live>, view: &PipelineView, causes: &mut Causes) -> Result<Option<Need>> {
     let name = &view.name;
+    let is_of_job = matches!(view.state, PipelineState::Running | PipelineState::Failed);
+    let newest = view.newest.as_ref().filter(|_| is_of_job);
+    let newest = newest.map(|job| job_view_among(store, job, live_job(live, job).as_ref(), causes)).transpose()?;
+    let newest = newest.as_ref();
     let why = view.reason.as_deref().map_or_else(String::new, |reason| format!(": {reason}"));
     let job = newest.map_or(name.as_str(), |job| job.short.as_str());
     // Only while it runs.
@@ -161,18 +165,18 @@ fn need(line: &PipelineLine) -> Option<Need> {
             let failed = plural(failed, "datum has", "datums have");
             (format!("running; {failed} failed so far"), vec![format!("pv logs {job} --failed")])
         }
-        PipelineState::Current | PipelineState::Running => return None,
+        PipelineState::Current | PipelineState::Running => return Ok(None),
         // The upstream pipeline is the one that needs attention.
-        PipelineState::Failed if newest.is_some_and(|job| job.state == JobState::Unrunnable) => return None,
+        PipelineState::Failed if newest.is_some_and(|job| job.state == JobState::Unrunnable) => return Ok(None),
         // It waits for another pipeline, and continues when that one does.
-        PipelineState::Pending if view.waits_for != Some(WaitsFor::Engine) => return None,
+        PipelineState::Pending if view.waits_for != Some(WaitsFor::Engine) => return Ok(None),
         PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
         PipelineState::Failed => {
             (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])
         }
         PipelineState::Stopped => ("stopped".to_owned(), vec![format!("pv pipeline start {name}")]),
     };
-    Some(Need { pipeline: Some(name.clone()), what, commands, ..Need::default() })
+    Ok(Some(Need { pipeline: Some(name.clone()), what, commands, ..Need::default() }))
 }
 
 /// What a watch needs from the user; nothing if it works or rests.

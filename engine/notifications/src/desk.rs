@@ -154,8 +154,8 @@ impl Desk {
             match rule {
                 Rule::DiskLow => levels.push(disk(&self.whole)?),
                 Rule::Behind(limit, of) => {
-                    for line in pipelines(&seen, None)? {
-                        let (pipeline, runs) = (line.pipeline.name, line.pipeline.behind_runs);
+                    for view in pipelines(&seen, None)? {
+                        let (pipeline, runs) = (view.name, view.behind_runs);
                         if of.fit(&pipeline) {
                             let level = format!("pipeline behind {limit} {pipeline}");
                             let is_on = runs >= *limit;

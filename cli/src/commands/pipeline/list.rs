@@ -1,6 +1,6 @@
 //! `pv pipeline list`
 
-use answers::pipeline::pipelines;
+use answers::pipeline::{pipeline_lines, pipelines};
 
 use crate::commands::jobs::live;
 use crate::context::Context;
@@ -11,9 +11,10 @@ use crate::error::Result;
 pub(crate) struct Args {}
 
 pub(crate) fn run(cx: &Context, _: &Args) -> Result<()> {
-    let lines = pipelines(cx.store()?, live(cx))?;
-    if lines.is_empty() {
+    let (store, live) = (cx.store()?, live(cx));
+    let pipelines = pipelines(store, live)?;
+    if pipelines.is_empty() {
         cx.notes().line(cx.none_of("pipelines", "no pipelines yet: pv pipeline apply -f FILE")?);
     }
-    cx.list(None, lines.into_iter().map(Ok))
+    cx.list(None, pipeline_lines(store, live, pipelines).map(|line| Ok(line?)))
 }

@@ -81,7 +81,7 @@ pub fn job_view_among(store: &Store, job: &JobRow, live: Option<&LiveJob>, cause
         since: None,
         waits_for: None,
         executed_on: None,
-        short: short_job(store, job)?,
+        short: format!("{}@{}", job.pipeline, causes.short(store, &job.run)?),
     };
     match (job.sealed, live) {
         (Some(state), _) => {

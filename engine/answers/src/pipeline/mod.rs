@@ -15,7 +15,7 @@ pub use engine::apply::differences;
 pub use repos::documents::{CodeStamp, GitCheck};
 pub use versions::{VersionDetails, VersionView, pipeline_versions, version_at, version_details};
 pub use view::{
-    PipelineDetails, PipelineLine, PipelineState, PipelineView, pipeline_details, pipeline_view, pipelines,
-    pipelines_after,
+    PipelineDetails, PipelineLine, PipelineState, PipelineView, pipeline_details, pipeline_lines, pipeline_view,
+    pipelines, pipelines_after,
 };
 pub use yaml::{spec_text, spec_value_text};

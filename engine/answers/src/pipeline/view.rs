@@ -140,10 +140,10 @@ pub struct PipelineLine {
 }
 
 /// All pipelines, each after those that it reads from.
-pub fn pipelines(store: &Store, live: Option<&Live>) -> Result<Vec<PipelineLine>> {
+pub fn pipelines(store: &Store, live: Option<&Live>) -> Result<Vec<PipelineView>> {
     let graph = Graph::load(store)?;
-    let mut causes = Causes::default();
-    graph.in_order().into_iter().map(|pipeline| line(store, pipeline, live, &mut causes)).collect()
+    let view = |pipeline: &Pipeline| view_of(store, &store.pipeline(pipeline.name())?, pipeline, live);
+    graph.in_order().into_iter().map(|pipeline| view(pipeline)).collect()
 }
 
 /// The pipelines after one whose names have this text, by name; without one, from the first. What is not taken is not read.
@@ -152,17 +152,24 @@ pub fn pipelines_after<'s>(
     live: Option<&'s Live>,
     after: Option<&PipelineName>,
     part: &str,
-) -> Result<impl Iterator<Item = Result<PipelineLine>> + use<'s>> {
+) -> Result<impl Iterator<Item = Result<PipelineView>> + use<'s>> {
     let graph = Graph::load(store)?;
     let later = graph.pipelines.iter().filter(|(name, _)| after.is_none_or(|after| *name > after));
     let wanted: Vec<_> = later.filter(|(name, _)| name.as_str().contains(part)).map(|(_, one)| one.clone()).collect();
-    let mut causes = Causes::default();
-    Ok(wanted.into_iter().map(move |pipeline| line(store, &pipeline, live, &mut causes)))
+    Ok(wanted.into_iter().map(move |pipeline| view_of(store, &store.pipeline(pipeline.name())?, &pipeline, live)))
 }
 
-fn line(store: &Store, pipeline: &Pipeline, live: Option<&Live>, causes: &mut Causes) -> Result<PipelineLine> {
-    let row = store.pipeline(pipeline.name())?;
-    let pipeline = view_of(store, &row, pipeline, live)?;
+/// Pipelines with their jobs in short: several times the work of the pipelines alone, so only for those that are shown.
+pub fn pipeline_lines<'s>(
+    store: &'s Store,
+    live: Option<&'s Live>,
+    pipelines: impl IntoIterator<Item = PipelineView> + 's,
+) -> impl Iterator<Item = Result<PipelineLine>> + 's {
+    let mut causes = Causes::default();
+    pipelines.into_iter().map(move |pipeline| line(store, live, pipeline, &mut causes))
+}
+
+fn line(store: &Store, live: Option<&Live>, pipeline: PipelineView, causes: &mut Causes) -> Result<PipelineLine> {
     let mut view = |job: &JobRow| job_view_among(store, job, live_job(live, job).as_ref(), causes);
     let newest = pipeline.newest.as_ref().map(&mut view).transpose()?;
     let ended = if pipeline.ended == pipeline.newest {

@@ -1,6 +1,7 @@
 //! Why a run was created, in one form for all programs: in runs, jobs and traces.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use repos::journal::CauseKind;
 use repos::{RepoError, RunRow, Store, Timestamp};
@@ -28,19 +29,30 @@ pub struct CauseView {
     pub reason: Option<String>,
 }
 
-/// Causes that were looked up for one answer: the record of a run names all its jobs, so it is not read again for each of them.
+/// What was looked up of runs for one answer: the record of a run names all its jobs, so it is not read again for each of them.
 #[derive(Debug, Default)]
-pub struct Causes(HashMap<RunId, CauseView>);
+pub struct Causes {
+    causes: HashMap<RunId, CauseView>,
+    short: HashMap<RunId, String>,
+}
 
 impl Causes {
     /// Why a run was created.
     pub(crate) fn of(&mut self, store: &Store, run: &RunId) -> Result<CauseView, RepoError> {
-        if let Some(known) = self.0.get(run) {
+        if let Some(known) = self.causes.get(run) {
             return Ok(known.clone());
         }
         let cause = CauseView::of(store, &store.run(run)?)?;
-        self.0.insert(*run, cause.clone());
+        self.causes.insert(*run, cause.clone());
         Ok(cause)
+    }
+
+    /// A unique short form of a run's id.
+    pub(crate) fn short(&mut self, store: &Store, run: &RunId) -> Result<&str, RepoError> {
+        Ok(match self.short.entry(*run) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(store.short_run(run)?),
+        })
     }
 }
 

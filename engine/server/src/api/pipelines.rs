@@ -1,7 +1,7 @@
 //! Pipelines and their versions.
 
 use ::repos::access::Role;
-use answers::pipeline::{self, PipelineDetails, PipelineLine, VersionDetails, VersionView};
+use answers::pipeline::{self, PipelineDetails, PipelineView, VersionDetails, VersionView};
 use engine::apply;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -29,11 +29,11 @@ pub(super) fn operations() -> Vec<Operation> {
     ]
 }
 
-async fn all(call: Call, wanted: Wanted) -> Result<Listed<PipelineLine>> {
+async fn all(call: Call, wanted: Wanted) -> Result<Listed<PipelineView>> {
     list(call, wanted, |store, live, cursor, items| {
-        let lines = pipeline::pipelines(store, Some(live))?.into_iter();
-        let rest = lines.filter(|line| !cursor.is_before(line.pipeline.name.as_str()));
-        items.extend(rest.map(Ok::<_, Problem>), |line| line.pipeline.name.to_string())
+        let all = pipeline::pipelines(store, Some(live))?.into_iter();
+        let rest = all.filter(|pipeline| !cursor.is_before(pipeline.name.as_str()));
+        items.extend(rest.map(Ok::<_, Problem>), |pipeline| pipeline.name.to_string())
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! The overview: `pv status`.
 
-use answers::pipeline::{PipelineLine, PipelineState};
+use answers::pipeline::{PipelineLine, PipelineState, PipelineView, pipeline_lines};
 use answers::status::{Need, StatusView, Wanted, WantedRepos, status};
 use maud::{Markup, html};
 use notifications::NotificationState;
@@ -29,7 +29,7 @@ pub fn home(look: &Look<'_>, _: None, _: None) -> Result<View> {
         .live("needs", ["*"], needs(look, &status))
         .live("shape", ["*"], graph::small(look)?)
         .live("strip", ["*"], graph::strip(look, DAYS)?);
-    Ok(view.live("pipelines", ["*"], pipelines(look, &status)).live("store", ["*"], store(look, &status)?))
+    Ok(view.live("pipelines", ["*"], pipelines(look, &status)?).live("store", ["*"], store(look, &status)?))
 }
 
 fn needs(look: &Look<'_>, status: &StatusView) -> Markup {
@@ -76,11 +76,10 @@ fn told(name: &Markup, what: &str, commands: &[String], buttons: &Markup) -> Mar
 
 /// What can be done about a pipeline with one press.
 fn button(look: &Look<'_>, status: &StatusView, name: &PipelineName) -> Markup {
-    let line = status.pipelines.iter().find(|line| line.pipeline.name == *name);
-    let Some(PipelineLine { pipeline, newest, .. }) = line else { return html! {} };
-    let job = newest.as_ref().map(|job| job.id.as_str());
+    let pipeline = status.pipelines.iter().find(|pipeline| pipeline.name == *name);
+    let Some(PipelineView { state, last_job, .. }) = pipeline else { return html! {} };
     html! {
-        @match (pipeline.state, job) {
+        @match (state, last_job) {
             (PipelineState::Failed, Some(job)) => {
                 (link(look, &address::log(job, Option::None), "Log"))
                 @if look.may(Role::Writer) {
@@ -120,24 +119,26 @@ fn rank(state: PipelineState) -> u8 {
     }
 }
 
-fn pipelines(look: &Look<'_>, status: &StatusView) -> Markup {
-    let mut lines: Vec<&PipelineLine> = status.pipelines.iter().collect();
-    lines.sort_by_key(|line| rank(line.pipeline.state));
-    let count = |state| lines.iter().filter(|line| line.pipeline.state == state).count();
-    let all = [
+fn pipelines(look: &Look<'_>, status: &StatusView) -> Result<Markup> {
+    let mut all: Vec<&PipelineView> = status.pipelines.iter().collect();
+    all.sort_by_key(|pipeline| rank(pipeline.state));
+    let shown = all.iter().take(PIPELINES).map(|pipeline| PipelineView::clone(pipeline));
+    let lines = pipeline_lines(look.store, Some(look.live), shown).collect::<Result<Vec<_>>>()?;
+    let count = |state| all.iter().filter(|pipeline| pipeline.state == state).count();
+    let ranked = [
         PipelineState::Failed,
         PipelineState::Running,
         PipelineState::Pending,
         PipelineState::Stopped,
         PipelineState::Current,
     ];
-    html! {
+    Ok(html! {
         h2 { "Pipelines" }
-        @if lines.is_empty() {
+        @if all.is_empty() {
             p { "No pipelines yet: " code { "pv pipeline apply -f FILE" } }
         } @else {
             p .counts {
-                @for one in all.into_iter().filter(|one| count(*one) > 0) {
+                @for one in ranked.into_iter().filter(|one| count(*one) > 0) {
                     span { (count(one)) " " (state(&one.to_string())) }
                 }
             }
@@ -150,13 +151,13 @@ fn pipelines(look: &Look<'_>, status: &StatusView) -> Markup {
                         th scope="col" { "Why" }
                     }
                 }
-                tbody { @for line in lines.iter().take(PIPELINES) { (row(look, line)) } }
+                tbody { @for line in &lines { (row(look, line)) } }
             }
-            @if lines.len() > PIPELINES {
-                p { (link(look, &address::pipelines(), format!("All {} pipelines", lines.len()))) }
+            @if all.len() > PIPELINES {
+                p { (link(look, &address::pipelines(), format!("All {} pipelines", all.len()))) }
             }
         }
-    }
+    })
 }
 
 fn row(look: &Look<'_>, line: &PipelineLine) -> Markup {

@@ -1,6 +1,6 @@
 //! All pipelines, by name: their states, and their newest jobs. And the form for a new one.
 
-use answers::pipeline::{PipelineLine, PipelineState, pipelines_after};
+use answers::pipeline::{PipelineLine, PipelineState, PipelineView, pipeline_lines, pipelines_after};
 use maud::{Markup, html};
 use repos::access::Role;
 use serde::Deserialize;
@@ -64,20 +64,21 @@ fn new_one(look: &Look<'_>) -> Markup {
 fn list(look: &Look<'_>, query: &Query) -> Result<Markup> {
     let wanted: Option<PipelineState> = chosen("state", query.state.as_deref())?;
     let part = query.name.as_deref().unwrap_or_default();
-    let mut lines: Vec<PipelineLine> = Vec::new();
+    let mut found: Vec<PipelineView> = Vec::new();
     let mut next = Option::None;
-    for line in pipelines_after(look.store, Some(look.live), query.after.as_ref(), part)? {
-        let line = line?;
-        if wanted.is_some_and(|wanted| wanted != line.pipeline.state) {
+    for pipeline in pipelines_after(look.store, Some(look.live), query.after.as_ref(), part)? {
+        let pipeline = pipeline?;
+        if wanted.is_some_and(|wanted| wanted != pipeline.state) {
             continue;
         }
-        if let (ROWS, Some(last)) = (lines.len(), lines.last()) {
+        if let (ROWS, Some(last)) = (found.len(), found.last()) {
             let here = address::pipelines().with_some("name", query.name.as_ref());
-            next = Some(here.with_some("state", query.state.as_ref()).with("after", &last.pipeline.name));
+            next = Some(here.with_some("state", query.state.as_ref()).with("after", &last.name));
             break;
         }
-        lines.push(line);
+        found.push(pipeline);
     }
+    let lines = pipeline_lines(look.store, Some(look.live), found).collect::<Result<Vec<_>>>()?;
     Ok(html! {
         @if lines.is_empty() { p { "There is no such pipeline." } } @else {
             div .wide { table {

@@ -55,13 +55,11 @@ impl Ration {
     /// Takes some of it.
     pub(super) fn take(&self, bytes: u64) -> Result<()> {
         let mut left = self.left.lock().expect("no panic under this lock");
-        match left.checked_sub(bytes) {
-            Some(rest) => *left = rest,
-            None => {
-                let all = self.all;
-                return Err(self.refuse(format!("too much: more than {all} bytes would be unpacked for these rows")));
-            }
-        }
+        let Some(rest) = left.checked_sub(bytes) else {
+            let all = self.all;
+            return Err(self.refuse(format!("too much: more than {all} bytes would be unpacked for these rows")));
+        };
+        *left = rest;
         Ok(())
     }
 

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn content_decides_and_names_help() {
-        let cases: [(&str, &[u8], Sort); 14] = [
+        let cases: [(&str, &[u8], Sort); 15] = [
             ("a.png", b"\x89PNG\r\n\x1a\n\0", Sort::Image),
             ("a.tif", b"II*\0\0", Sort::Picture),
             ("photo", b"\xff\xd8\xff\0", Sort::Picture),
