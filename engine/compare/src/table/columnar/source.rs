@@ -141,10 +141,11 @@ impl Length for Source {
 impl ChunkReader for Source {
     type T = Cursor<Bytes>;
 
-    /// The bytes at the header of a page. The library also asks at the page itself when it knows the header, and then reads nothing.
+    /// The bytes at the header of a page. The library also asks at the page itself when it knows the header, and then reads nothing; behind an
+    /// empty page the next header is at the same place.
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let mut bytes = Bytes::new();
-        if self.header_of_page_at(start).is_some() {
+        if self.header_of_page_at(start).is_some_and(|header| header.packed > 0) {
             return Ok(Cursor::new(bytes));
         }
         let rest = self.tap.size_bytes.saturating_sub(start);

@@ -25,6 +25,8 @@ pub(super) struct PageHeader {
     pub(super) length: u64,
     /// Bytes of the page when it is unpacked.
     pub(super) unpacked: u64,
+    /// Bytes of the page as it is stored.
+    pub(super) packed: u64,
     /// Bytes before what is packed.
     pub(super) levels: u64,
 }
@@ -32,21 +34,26 @@ pub(super) struct PageHeader {
 /// The header of a page at the start of `bytes`; `None` if there is none, or if it is longer.
 pub(super) fn page_header(bytes: &[u8]) -> Option<PageHeader> {
     let mut wire = Wire { rest: bytes };
-    let (mut unpacked, mut levels) = (None, 0_u64);
+    let (mut unpacked, mut packed, mut levels) = (None, None, 0_u64);
     wire.fields(DEPTH, &mut |id, kind, wire| match (id, kind) {
         (2, I32) => {
             unpacked = Some(wire.length()?);
             Some(true)
         }
+        (3, I32) => {
+            packed = Some(wire.length()?);
+            Some(true)
+        }
         // A second number in another form would count for the library.
-        (2, _) => None,
+        (2 | 3, _) => None,
         (8, STRUCT) => {
             levels = wire.levels()?;
             Some(true)
         }
         _ => Some(false),
     })?;
-    Some(PageHeader { length: (bytes.len() - wire.rest.len()) as u64, unpacked: unpacked?, levels })
+    let length = (bytes.len() - wire.rest.len()) as u64;
+    Some(PageHeader { length, unpacked: unpacked?, packed: packed?, levels })
 }
 
 /// How deep the schema in a footer is nested; `None` if the footer is broken.
@@ -233,7 +240,7 @@ mod tests {
     fn a_page_says_how_large_it_is_when_unpacked() {
         // A dictionary page: 300 bytes from 7 packed ones, with a struct and the end.
         let bytes = [0x15, 0x04, 0x15, 0xd8, 0x04, 0x15, 0x0e, 0x4c, 0x15, 0x02, 0x00, 0x00, 0xaa];
-        let header = PageHeader { length: 12, unpacked: 300, levels: 0 };
+        let header = PageHeader { length: 12, unpacked: 300, packed: 7, levels: 0 };
         assert_eq!(page_header(&bytes), Some(header));
         assert_eq!(page_header(&bytes[..9]), None);
         assert_eq!(page_header(&[0x15, 0x04, 0x15, 0x01, 0x00]), None, "less than no bytes");
