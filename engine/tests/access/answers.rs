@@ -203,7 +203,10 @@ impl Asked<'_> {
             answers::status::Wanted { repos: answers::status::WantedRepos::All, folder: std::path::Path::new("/") };
         self.note("status::status", &[], answers::status::status(store, None, wanted));
         self.list("repo::repos", &[], answers::repo::repos(store, |_| true));
-        self.note("pipeline::pipelines", &[], answers::pipeline::pipelines(store, None));
+        let all = answers::pipeline::pipelines(store, None);
+        let lines = all.as_ref().ok().cloned().map(|all| answers::pipeline::pipeline_lines(store, None, all));
+        self.note("pipeline::pipelines", &[], all);
+        self.list("pipeline::pipeline_lines", &[], Ok(lines.into_iter().flatten()));
         self.list("run::runs", &[], answers::run::runs(store, None, None, 1000));
         let since = repos::Timestamp::from_micros(0);
         self.note("run::run_marks", &[], answers::run::run_marks(store, None, since, 1000, |_| None));
