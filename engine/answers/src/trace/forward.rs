@@ -89,8 +89,9 @@ pub fn forward(store: &Store, at: &Resolved, options: ForwardOptions) -> Result<
     let not_visible = search.hidden_readers.len() as u64;
     let Search { mut readers, order, present, cut, .. } = search;
     // Deleted pipelines come last, in the order in which they were found.
-    let position = |name: &PipelineName| order.iter().take(present).position(|other| other == name).unwrap_or(present);
-    readers.sort_by_key(|reader| position(&reader.pipeline));
+    let positions: HashMap<&PipelineName, usize> =
+        order.iter().take(present).enumerate().map(|(at, name)| (name, at)).collect();
+    readers.sort_by_key(|reader| positions.get(&reader.pipeline).copied().unwrap_or(present));
     let (repo, commit, path) = (at.commit.repo.clone(), at.id, at.path.clone());
     let all_runs = options.all_runs;
     Ok(Forward {
@@ -236,6 +237,8 @@ struct Search<'a> {
     store: &'a Store,
     /// Which datums read a file depends on all inputs, visible or not.
     whole: Store,
+    /// The pipelines that ever read a repository, in the order below, then those that are not visible.
+    readers_of: HashMap<RepoName, Vec<PipelineName>>,
     /// Pipelines that are not visible, and those of them that took a commit with a file of this search.
     hidden: Vec<PipelineName>,
     hidden_readers: BTreeSet<PipelineName>,
@@ -258,26 +261,57 @@ struct Search<'a> {
     cut: bool,
 }
 
+/// The pipelines that read a repository, in any of their versions.
+fn readers_ever<'p>(
+    whole: &Store,
+    pipelines: &mut Versions,
+    names: impl Iterator<Item = &'p PipelineName>,
+) -> Result<HashMap<RepoName, Vec<PipelineName>>> {
+    let present = Graph::load(whole)?;
+    let mut readers: HashMap<RepoName, Vec<PipelineName>> = HashMap::new();
+    for name in names {
+        let mut read = BTreeSet::new();
+        let mut reads = |pipeline: &Pipeline| {
+            read.extend(pipeline.spec.input.leaves().into_iter().map(|leaf| leaf.repo.clone()));
+        };
+        for row in whole.pipeline_versions(name)? {
+            match present.pipelines.get(name).filter(|pipeline| pipeline.version.version == row.version) {
+                Some(pipeline) => reads(pipeline),
+                None => reads(&*pipelines.get(whole, name, row.version)?),
+            }
+        }
+        for repo in read {
+            readers.entry(repo).or_default().push(name.clone());
+        }
+    }
+    Ok(readers)
+}
+
 impl<'a> Search<'a> {
     fn new(store: &'a Store, options: ForwardOptions) -> Result<Self> {
         let mut order: Vec<PipelineName> =
             Graph::load(store)?.in_order().iter().map(|pipeline| pipeline.name().clone()).collect();
         // What a deleted pipeline read remains true.
-        let deleted = store.pipelines_ever()?.into_iter().filter(|name| !order.contains(name)).collect::<Vec<_>>();
+        let known: HashSet<&PipelineName> = order.iter().collect();
+        let mut deleted = store.pipelines_ever()?;
+        deleted.retain(|name| !known.contains(name));
         let present = order.len();
         order.extend(deleted);
         let whole = store.whole();
         let mut hidden = if store.is_limited() { whole.pipelines_ever()? } else { Vec::new() };
         hidden.retain(|name| !store.sees_pipeline(name));
+        let mut pipelines = Versions::default();
+        let readers_of = readers_ever(&whole, &mut pipelines, order.iter().chain(&hidden))?;
         Ok(Self {
             store,
             whole,
+            readers_of,
             hidden,
             hidden_readers: BTreeSet::new(),
             options,
             order,
             present,
-            pipelines: Versions::default(),
+            pipelines,
             takers: HashMap::new(),
             jobs: HashMap::new(),
             heads: HashMap::new(),
@@ -320,14 +354,14 @@ impl<'a> Search<'a> {
         if let Some(known) = self.takers.get(&taken) {
             return Ok(known.clone());
         }
-        for name in self.hidden.clone() {
-            if !self.hidden_readers.contains(&name) && !self.jobs(&name, found)?.is_empty() {
+        let mut jobs = Vec::new();
+        for name in self.readers_of.get(&found.repo).cloned().unwrap_or_default() {
+            let of_pipeline = self.jobs(&name, found)?;
+            if !self.hidden.contains(&name) {
+                jobs.extend(of_pipeline);
+            } else if !of_pipeline.is_empty() {
                 self.hidden_readers.insert(name);
             }
-        }
-        let mut jobs = Vec::new();
-        for name in self.order.clone() {
-            jobs.extend(self.jobs(&name, found)?);
         }
         let jobs = Rc::new(jobs);
         self.takers.insert(taken, jobs.clone());
