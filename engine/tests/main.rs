@@ -18,6 +18,7 @@ mod graphs;
 mod inputs;
 mod kept;
 mod living;
+mod memory;
 mod outside;
 mod owned;
 mod plan;

@@ -28,6 +28,13 @@ pub fn size(bytes: u64) -> String {
     if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
+/// Bytes exactly, in the largest unit that fits: `4 GiB`, `1536 bytes`.
+pub fn exact_size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let fits = units.iter().find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));
+    fits.map_or_else(|| format!("{bytes} bytes"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
+}
+
 /// A duration in seconds: `0.02 s`, `1.1 s`, `41 s`, `7 min 02 s`, `2 h 05 min`.
 #[expect(clippy::cast_sign_loss, reason = "it is not negative")]
 pub fn duration(seconds: f64) -> String {
@@ -67,6 +74,15 @@ mod tests {
             assert_eq!(size(bytes), text);
         }
         assert_eq!(size(u64::MAX), "18 EB");
+    }
+
+    #[test]
+    fn exact_sizes_lose_no_byte() {
+        for (bytes, expected) in
+            [(64 << 20, "64 MiB"), (3 << 30, "3 GiB"), (1536, "1536 bytes"), (64_000_000, "62500 KiB"), (0, "0 bytes")]
+        {
+            assert_eq!(exact_size(bytes), expected);
+        }
     }
 
     #[test]

@@ -168,6 +168,53 @@ fn more_memory_than_the_limit() {
     the_next_is_good(&env, &["itself", "child", "noticed"]);
 }
 
+#[test]
+fn memory_that_grows() {
+    if !has_docker() {
+        return;
+    }
+    let env = env_with_notes_on("docker");
+    let growing = |max: &str| {
+        let memory = format!("{{\"start\": \"32Mi\", \"factor\": 2, \"max\": \"{max}\"}}");
+        format!("\"datum_tries\": 1, \"resource_limits\": {{\"memory\": {memory}}},")
+    };
+    // More than 64 MiB, whatever else is in the sandbox, and less than 128 MiB.
+    let specs = [
+        stage("grown", "notes", &wrong("dd if=/dev/zero of=/dev/null bs=80M count=1 || exit 5"), "", &growing("1Gi")),
+        stage("most", "notes", &wrong("exec dd if=/dev/zero of=/dev/null bs=80M count=1"), "", &growing("48Mi")),
+    ];
+    env.write("specs.json", specs.concat());
+    env.ok(["pipeline", "apply", "-f", "specs.json"]);
+    assert_eq!(env.exit_code(["run", "-j", "2"]), 1);
+
+    assert_eq!(end_of(&env, "grown"), ended("success", "", [3, 3, 0, 0, 0]));
+    assert_eq!(datum_b(&env, "grown"), [json!("success"), json!(3), json!(0), Value::Null]);
+    let limits = |pipeline: &str, input: &str| {
+        let tries = env.json(["datum", "show", pipeline, "--input", input]).remove(0)["try_details"].take();
+        tries.as_array().unwrap().iter().map(|one| one["memory_bytes"].as_u64().unwrap() >> 20).collect::<Vec<_>>()
+    };
+    assert_eq!([limits("grown", "/b"), limits("grown", "/c")], [vec![32, 64, 128], vec![32]]);
+    let shown = env.ok(["datum", "show", "grown", "--input", "/b"]);
+    for words in
+        ["out of memory: limit 32 MiB", "killed at 32 MiB, again with 64 MiB; killed at 64 MiB, again with 128 MiB"]
+    {
+        assert!(shown.contains(words), "{words} in {shown}");
+    }
+
+    assert_eq!(end_of(&env, "most"), ended("failure", "1 of 3 datums failed", [3, 2, 0, 1, 0]));
+    let reason = "out of memory: limit 48 MiB, the most that `resource_limits.memory` allows; raise its `max`";
+    assert_eq!(datum_b(&env, "most"), [json!("failed"), json!(2), Value::Null, json!(reason)]);
+    assert_eq!(limits("most", "/b"), [32, 48]);
+
+    apply(
+        &env,
+        &stage("grown", "notes", &wrong("dd if=/dev/zero of=/dev/null bs=80M count=1 || exit 5"), "", &growing("2Gi")),
+    );
+    env.ok(["run"]);
+    assert_eq!(end_of(&env, "grown"), ended("success", "", [3, 0, 3, 0, 0]), "other numbers run nothing again");
+    the_next_is_good(&env, &["grown", "most"]);
+}
+
 const LIMITED: &str = "\"datum_tries\": 1, \"resource_limits\": {\"memory\": \"64Mi\", \"cpu\": 1},";
 
 #[test]

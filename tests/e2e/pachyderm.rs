@@ -192,7 +192,9 @@ fn the_page_names_every_field_and_answers_every_verb_as_pv_does() {
     for object in [&schema].into_iter().chain(
         objects
             .iter()
-            .filter(|(name, _)| *name != "gpu" && *name != "secrets" && *name != "resources" && *name != "metadata")
+            .filter(|(name, _)| {
+                !["gpu", "secrets", "resource_requests", "resource_limits", "metadata"].contains(&name.as_str())
+            })
             .map(|(_, object)| object),
     ) {
         for field in object["properties"].as_object().unwrap().keys() {

@@ -36,6 +36,7 @@ pub struct Sandbox {
     held: Held,
     /// The try announced while the last one ran.
     staged: Option<Staged>,
+    has_memory_limit: bool,
 }
 
 /// A try whose inputs the agent has, but not the command to start.
@@ -62,8 +63,9 @@ impl Sandbox {
         code: &[InputFile],
         files: &dyn FileSource,
     ) -> Result<Self, (ExecError, Box<dyn Guard>)> {
+        let has_memory_limit = settings.has_memory_limit;
         match greet(&mut connection, settings, code, files).await {
-            Ok(()) => Ok(Self { connection, guard, lost: None, held: Held::default(), staged: None }),
+            Ok(()) => Ok(Self { connection, guard, lost: None, held: Held::default(), staged: None, has_memory_limit }),
             Err(error) => Err((error, guard)),
         }
     }
@@ -163,6 +165,11 @@ impl Sandbox {
     /// Why no other try may run in it: the last one did not end, or left something that another would notice.
     pub fn spent_by(&self) -> Option<&str> {
         self.lost.as_deref()
+    }
+
+    /// Whether it has a memory limit that is enforced.
+    pub fn has_memory_limit(&self) -> bool {
+        self.has_memory_limit
     }
 
     /// Ends the sandbox and everything in it.

@@ -27,6 +27,8 @@ pub struct Call {
     pub env: BTreeMap<String, String>,
     /// Its inputs by path below `/pfs`.
     pub inputs: BTreeMap<String, Vec<u8>>,
+    /// The sandbox's memory limit.
+    pub memory_bytes: Option<u64>,
 }
 
 /// The result of a test's command.
@@ -40,6 +42,8 @@ pub struct Reply {
     pub code: i32,
     /// Whether the sandbox is lost instead, in the middle of the try.
     pub is_lost: bool,
+    /// Whether it was killed at the sandbox's memory limit.
+    pub is_out_of_memory: bool,
 }
 
 type Script = Arc<dyn Fn(Call) -> Reply + Send + Sync>;
@@ -90,13 +94,14 @@ impl Executor for ScriptedExecutor {
         let lost = |error: std::io::Error| ExecError::SandboxLost { why: error.to_string() };
         let (ours, theirs) = UnixStream::pair().map_err(lost)?;
         let script = self.script.clone();
+        let memory_bytes = spec.resources.memory_bytes;
         let thread = std::thread::spawn(move || {
-            serve(&theirs, &script);
+            serve(&theirs, &script, memory_bytes);
         });
         ours.set_nonblocking(true).map_err(lost)?;
         let (read, write) = tokio::net::UnixStream::from_std(ours).map_err(lost)?.into_split();
         let connection = Connection::new(write, frames(read).boxed());
-        let settings = Settings::default();
+        let settings = Settings { has_memory_limit: memory_bytes.is_some(), ..Settings::default() };
         Sandbox::start(connection, Box::new(Agent(thread)), settings, &spec.code, files)
             .await
             .map_err(|(error, _)| error)
@@ -135,7 +140,7 @@ impl Guard for Agent {
 }
 
 /// The agent's side; any error means the end of the stream.
-fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
+fn serve(stream: &UnixStream, script: &Script, memory_bytes: Option<u64>) -> Option<()> {
     let mut reader = FrameReader::new(stream);
     let mut writer = FrameWriter::new(stream);
     let mut call = Call::default();
@@ -156,7 +161,7 @@ fn serve(stream: &UnixStream, script: &Script) -> Option<()> {
             }
             Frame::Message(ToAgent::Begin(begun)) => {
                 let Try { cmd, env, .. } = *begun;
-                call = Call { cmd, env: env.into_iter().collect(), inputs: BTreeMap::new() };
+                call = Call { cmd, env: env.into_iter().collect(), inputs: BTreeMap::new(), memory_bytes };
             }
             Frame::Message(ToAgent::Go) => reply(&mut writer, script(std::mem::take(&mut call)))?,
         }
@@ -178,7 +183,7 @@ fn reply(writer: &mut FrameWriter<&UnixStream>, reply: Reply) -> Option<()> {
         prepare_micros: 2000,
         process_micros: 1000,
         take_in_micros: 3000,
-        out_of_memory: false,
+        out_of_memory: reply.is_out_of_memory,
         kept: false,
         left: None,
     };

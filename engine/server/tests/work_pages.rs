@@ -132,6 +132,31 @@ async fn a_job_shows_failed_datums_first_with_their_cause_and_the_rest_in_pages(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_datum_tells_how_its_memory_grew() {
+    let server = Running::start().await;
+    let admin = server.token("anna", Role::Admin, &["*"]);
+    server.send(&admin, Method::POST, "/repos", json!({ "name": "images" })).await;
+    let spec = json!({
+        "pipeline": { "name": "detect" },
+        "input": { "pfs": { "repo": "images", "glob": "/*" } },
+        "transform": { "image": "img", "cmd": ["detect"] },
+        "resource_limits": { "memory": { "start": "1Mi", "factor": 2, "max": "8Mi" } },
+    });
+    server.apply(&spec).await;
+    assert_eq!(server.put(&admin, "/repos/images/branches/main/files/a", "large").await.0, 200);
+    server.run_jobs();
+    assert_eq!(server.get(&admin, "/wait?of=detect").await.0, 200);
+    let job = newest(&server, &admin, "detect").await;
+    let rows = datums(&page(&server, &admin, &format!("/jobs/{job}")).await);
+    let shown = page(&server, &admin, &format!("/jobs/{job}/datums/{}", rows[0])).await;
+    let growth = "killed at 1 MiB, again with 2 MiB; killed at 2 MiB, again with 4 MiB";
+    assert!(shown.contains(growth), "{shown}");
+    let (_, datum) = server.get(&admin, &format!("/datums/{}", rows[0])).await;
+    let limits = datum["try_details"].as_array().unwrap().iter().map(|one| one["memory_bytes"].as_u64().unwrap() >> 20);
+    assert_eq!(limits.collect::<Vec<_>>(), [1, 2, 4]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_shown_by_windows_and_searched() {
     let (server, admin) = setting().await;
     let job = newest(&server, &admin, "deep").await;

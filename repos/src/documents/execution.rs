@@ -187,6 +187,9 @@ pub struct Try {
     /// After the command: how long its output was read, hashed and stored, in milliseconds. Absent like `pull_ms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub take_in_ms: Option<u64>,
+    /// Its memory limit in bytes; absent unless the limit may grow from try to try.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
 }
 
 /// Details of a finished job beyond its commit and journal record. May be dropped later.

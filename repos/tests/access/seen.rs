@@ -270,6 +270,7 @@ impl World {
                 finished_at: at(4),
                 pull_ms: None,
                 take_in_ms: None,
+                memory_bytes: None,
             }],
             mac: None,
         };

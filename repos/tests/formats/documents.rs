@@ -132,6 +132,7 @@ fn a_result_a_job_and_a_tag() {
         finished_at: at(),
         pull_ms: None,
         take_in_ms: None,
+        memory_bytes: None,
     };
     let result = ResultDocument {
         mac: None,
@@ -163,6 +164,11 @@ fn a_result_a_job_and_a_tag() {
     assert_eq!(
         digest_of(&canonical(&ResultDocument { tries: vec![measured], ..result.clone() })).to_string(),
         "a93d1b036be1df0ebcadf67a2e9a9b9fdeb011d097cec99b454b5010092714d9"
+    );
+    let limited = Try { memory_bytes: Some(4 << 30), ..attempt.clone() };
+    assert_eq!(
+        digest_of(&canonical(&ResultDocument { tries: vec![limited], ..result.clone() })).to_string(),
+        "be926b47c240de0c387657156771747fee56095c308bd2f6747c67a32cd4c871"
     );
     assert_eq!(serde_json::from_slice::<ResultDocument>(&canonical(&result)).unwrap().tries, [attempt]);
     let job = JobDocument {

@@ -50,6 +50,8 @@ pub(super) enum Shape {
     TextMap,
     List(&'static Shape),
     Object(&'static Object),
+    /// A text, or a mapping.
+    TextOr(&'static Object),
 }
 
 impl Field {
@@ -106,8 +108,8 @@ pub(super) static SPEC: Object = Object {
             "whether to reuse known results (until_success)",
         ),
         acts("salt", Shape::Text, "any text; changing it makes all datums run again"),
-        acts("resource_requests", Shape::Object(&RESOURCES), "resources that a datum needs"),
-        acts("resource_limits", Shape::Object(&RESOURCES), "resources that a datum may use"),
+        acts("resource_requests", Shape::Object(&REQUESTS), "resources that a datum needs"),
+        acts("resource_limits", Shape::Object(&LIMITS), "resources that a datum may use"),
         acts("autoscaling", Shape::Boolean, "whether to close idle sandboxes at once (false)"),
         ignored("sidecar_resource_requests"),
         ignored("sidecar_resource_limits"),
@@ -276,13 +278,31 @@ pub(super) static SECRET: Object = Object {
     ],
 };
 
-pub(super) static RESOURCES: Object = Object {
-    name: "resources",
+const CPU: Field = acts("cpu", Shape::Text, "cores, as in `500m`");
+const DISK: Field = acts("disk", Shape::Text, "bytes of disk");
+const GPUS: Field = acts("gpu", Shape::Object(&GPU), "graphics processors");
+
+pub(super) static REQUESTS: Object = Object {
+    name: "resource_requests",
+    fields: &[CPU, acts("memory", Shape::Text, "bytes of memory, as in `2Gi`"), DISK, GPUS],
+};
+
+pub(super) static LIMITS: Object = Object {
+    name: "resource_limits",
     fields: &[
-        acts("cpu", Shape::Text, "cores, as in `500m`"),
-        acts("memory", Shape::Text, "bytes of memory, as in `2Gi`"),
-        acts("disk", Shape::Text, "bytes of disk"),
-        acts("gpu", Shape::Object(&GPU), "graphics processors"),
+        CPU,
+        acts("memory", Shape::TextOr(&GROWTH), "bytes of memory, as in `2Gi`, or how the limit of a datum grows"),
+        DISK,
+        GPUS,
+    ],
+};
+
+pub(super) static GROWTH: Object = Object {
+    name: "memory",
+    fields: &[
+        acts("start", Shape::Text, "limit that each datum begins with, as in `2Gi`"),
+        acts("factor", Shape::Text, "what the limit is multiplied by after it killed a try, from 1.1 to 10"),
+        acts("max", Shape::Text, "limit beyond which it does not grow, as in `32Gi`"),
     ],
 };
 
@@ -292,20 +312,22 @@ pub(super) static GPU: Object = Object {
 };
 
 /// Every kind of object.
-pub(super) static OBJECTS: [&Object; 13] = [
+pub(super) static OBJECTS: [&Object; 15] = [
     &SPEC,
     &PIPELINE,
     &METADATA,
     &TRANSFORM,
     &SECRET,
     &PARALLELISM,
-    &RESOURCES,
+    &LIMITS,
+    &REQUESTS,
     &GPU,
     &INPUT,
     &PFS,
     &TRIGGER,
     &PROPAGATION,
     &CRON,
+    &GROWTH,
 ];
 
 /// `working_dir` from `workingDir`; a name in `snake_case` stays as it is.

@@ -54,6 +54,7 @@ fn words(shape: Shape) -> String {
         Shape::TextMap => "text by key".to_owned(),
         Shape::List(items) => format!("list of {}", words(*items)),
         Shape::Object(object) => format!("{} …", object.name),
+        Shape::TextOr(object) => format!("text or {} …", object.name),
     }
 }
 

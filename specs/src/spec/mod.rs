@@ -2,8 +2,8 @@
 //!
 //! 1. `node` turns YAML or JSON into nodes with positions (`number`: whole numbers in them);
 //! 2. `fields` is the table of every field and how it is handled, `reader` follows it;
-//! 3. `read`, `read_input` and `read_env` make a [`PipelineSpec`] (`types`, `input`) from a document and check everything that does not
-//!    depend on other specs;
+//! 3. `read`, `read_input` and `read_env` make a [`PipelineSpec`] (`types`, `input`, `memory`) from a document and check everything that
+//!    does not depend on other specs;
 //! 4. `graph` checks all specs together: duplicate names, cycles;
 //! 5. `limits` defines size limits;
 //! 6. `schema` generates the JSON Schema from the same table, [`guide`] the documentation.
@@ -15,6 +15,7 @@ mod graph;
 pub mod guide;
 mod input;
 mod limits;
+mod memory;
 mod node;
 mod number;
 mod read;
@@ -29,11 +30,12 @@ mod types;
 pub use self::graph::{LOOP_HINT, find_cycles, find_loops, in_words, loop_in_words};
 pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::limits::MAX_FILE_BYTES;
+pub use self::memory::{MemoryGrowth, MemoryLimit};
 pub use self::read_input::is_shell_name;
 pub use self::schema::schema;
 pub use self::types::{
-    DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse,
-    Transform,
+    DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Limits, Metadata, Network, PipelineSpec, Reprocess, Resources,
+    SecretUse, Transform,
 };
 
 use std::collections::HashMap;

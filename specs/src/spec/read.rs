@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use super::fields::{GPU, METADATA, Object, PARALLELISM, PIPELINE, RESOURCES, SECRET, SPEC, TRANSFORM};
+use super::fields::{GPU, GROWTH, LIMITS, METADATA, Object, PARALLELISM, PIPELINE, REQUESTS, SECRET, SPEC, TRANSFORM};
 use super::limits::{MAX_ARGUMENT_BYTES, MAX_COMMAND_BYTES, grouped};
-use super::node::Node;
+use super::memory::{MemoryGrowth, MemoryLimit};
+use super::node::{Node, Value};
 use super::read_env;
 use super::read_input::input_field;
 use super::reader::{Fields, Reader};
 use super::types::{
-    DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Metadata, Network, PipelineSpec, Reprocess, Resources, SecretUse,
-    Transform,
+    DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Limits, Metadata, Network, PipelineSpec, Reprocess, Resources,
+    SecretUse, Transform,
 };
 use super::{Parsed, Places};
 use crate::diagnostics::Place;
@@ -42,8 +43,8 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node, text: &Arc<str>) ->
     let reprocess = [("until_success", Reprocess::UntilSuccess), ("every_job", Reprocess::EveryJob)];
     let reprocess = reader.one_of(&fields, "reprocess_spec", &reprocess).unwrap_or_default();
     let salt = reader.text(&fields, "salt");
-    let resource_requests = resources(reader, &fields, "resource_requests");
-    let resource_limits = resources(reader, &fields, "resource_limits");
+    let resource_requests = requests(reader, &fields);
+    let resource_limits = limits(reader, &fields);
     let autoscaling = reader.boolean(&fields, "autoscaling");
     let output_branch = reader.parsed(&fields, "output_branch");
     if let (Some((transform, at)), Some((input, _))) = (&transform, &input) {
@@ -235,18 +236,61 @@ fn check_code_path(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Tra
     }
 }
 
-fn resources(reader: &mut Reader<'_>, fields: &Fields<'_>, name: &str) -> Resources {
-    let Some(amounts) = object(reader, fields, name, &RESOURCES) else { return Resources::default() };
-    let gpu = object(reader, &amounts, "gpu", &GPU).and_then(|gpu| {
-        let kind = reader.text(&gpu, "type");
-        reader.count(&gpu, "number").map(|number| Gpu { kind, number })
-    });
+fn requests(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Resources {
+    let Some(amounts) = object(reader, fields, "resource_requests", &REQUESTS) else { return Resources::default() };
     Resources {
         cpu: reader.parsed(&amounts, "cpu"),
         memory: reader.parsed(&amounts, "memory"),
         disk: reader.parsed(&amounts, "disk"),
-        gpu,
+        gpu: gpu(reader, &amounts),
     }
+}
+
+fn limits(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Limits {
+    let Some(amounts) = object(reader, fields, "resource_limits", &LIMITS) else { return Limits::default() };
+    Limits {
+        cpu: reader.parsed(&amounts, "cpu"),
+        memory: memory_limit(reader, &amounts),
+        disk: reader.parsed(&amounts, "disk"),
+        gpu: gpu(reader, &amounts),
+    }
+}
+
+fn gpu(reader: &mut Reader<'_>, amounts: &Fields<'_>) -> Option<Gpu> {
+    let gpu = object(reader, amounts, "gpu", &GPU)?;
+    let kind = reader.text(&gpu, "type");
+    reader.count(&gpu, "number").map(|number| Gpu { kind, number })
+}
+
+/// An amount, or a mapping that says how it grows.
+fn memory_limit(reader: &mut Reader<'_>, limits: &Fields<'_>) -> Option<MemoryLimit> {
+    let node = limits.get("memory")?;
+    if matches!(node.value, Value::Mapping(_)) {
+        return memory_growth(reader, node).map(MemoryLimit::Growing);
+    }
+    reader.parsed(limits, "memory").map(MemoryLimit::Fixed)
+}
+
+fn memory_growth(reader: &mut Reader<'_>, node: &Node) -> Option<MemoryGrowth> {
+    let fields = reader.fields(&GROWTH, node)?;
+    let missing = ["start", "factor", "max"].into_iter().filter(|name| fields.get(name).is_none());
+    let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() {
+        let message = format!("`memory`: a limit that grows needs {}", missing.join(" and "));
+        let hint = "write `memory: {start: 2Gi, factor: 2, max: 32Gi}`, or `memory: 2Gi` for a fixed limit";
+        reader.error_with_hint(node.place, message, hint);
+    }
+    let start = reader.amount(&fields, "start", "an amount of more than zero, as in `2Gi`", |start| start.whole() > 0);
+    let factor = reader
+        .amount(&fields, "factor", "a number from 1.1 to 10", |factor| (1100..=10_000).contains(&factor.thousandths()));
+    let max = reader.amount(&fields, "max", "an amount of more than zero, as in `32Gi`", |max| max.whole() > 0);
+    let growth = MemoryGrowth { start: start?, factor: factor?, max: max? };
+    if growth.max.whole() <= growth.start.whole() {
+        let message = format!("`max`: `{}` is not more than `start`, which is `{}`", growth.max, growth.start);
+        let hint = format!("for a limit that does not grow write `memory: {}`", growth.start);
+        reader.error_with_hint(fields.place("max").unwrap_or(node.place), message, hint);
+    }
+    Some(growth)
 }
 
 fn check_transform(reader: &mut Reader<'_>, fields: &Fields<'_>, transform: &Transform) {

@@ -9,6 +9,7 @@ use super::limits::{MAX_ENTRIES, MAX_PROBLEMS, grouped, shortened};
 use super::node::{Entry, Node, Value};
 use crate::diagnostics::{Diagnostic, Place, Severity, nearest};
 use crate::duration::Duration;
+use crate::quantity::Quantity;
 
 /// Collects problems. Shared by all files, so that a warning is given only once.
 #[derive(Default)]
@@ -251,6 +252,22 @@ impl<'a> Reader<'a> {
                 None
             }
         }
+    }
+
+    /// An amount that is `allowed`.
+    pub(super) fn amount(
+        &mut self,
+        fields: &Fields<'_>,
+        name: &str,
+        expected: &str,
+        allowed: fn(&Quantity) -> bool,
+    ) -> Option<Quantity> {
+        let node = fields.get(name)?;
+        let amount = self.scalar(node, name)?.parse::<Quantity>().ok().filter(allowed);
+        if amount.is_none() {
+            self.mismatch(node, name, expected);
+        }
+        amount
     }
 
     fn items<'n>(&mut self, node: &'n Node, name: &str) -> &'n [Node] {

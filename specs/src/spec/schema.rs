@@ -19,6 +19,7 @@ pub fn schema() -> Value {
     schema["$defs"]["pipeline"]["required"] = json!(["name"]);
     schema["$defs"]["pfs"]["required"] = json!(["repo", "glob"]);
     schema["$defs"]["cron"]["required"] = json!(["name", "spec"]);
+    schema["$defs"]["memory"]["required"] = json!(["start", "factor", "max"]);
     schema["$defs"]["secrets"]["required"] = json!(["name"]);
     schema["$defs"]["input"]["minProperties"] = json!(1);
     schema["$defs"]["input"]["maxProperties"] = json!(1);
@@ -58,5 +59,6 @@ fn shape(shape_of: Shape) -> Value {
         Shape::TextMap => json!({"type": "object", "additionalProperties": shape(Shape::Text)}),
         Shape::List(items) => json!({"type": "array", "items": shape(*items)}),
         Shape::Object(object) => json!({"$ref": format!("#/$defs/{}", object.name)}),
+        Shape::TextOr(object) => json!({"anyOf": [shape(Shape::Text), shape(Shape::Object(object))]}),
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 
 mod limits;
+mod memory;
 mod pachyderm;
 mod properties;
 mod schema;

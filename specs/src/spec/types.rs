@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::input::Input;
+use super::memory::MemoryLimit;
 use crate::duration::Duration;
 use crate::names::{BranchName, PipelineName};
 use crate::quantity::Quantity;
@@ -54,7 +55,7 @@ pub struct PipelineSpec {
     pub resource_requests: Resources,
     /// The maximum that each datum gets.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub resource_limits: Resources,
+    pub resource_limits: Limits,
     /// Whether idle sandboxes are closed immediately.
     #[serde(default, skip_serializing_if = "is_default")]
     pub autoscaling: bool,
@@ -79,7 +80,7 @@ impl PipelineSpec {
             reprocess: Reprocess::default(),
             salt: None,
             resource_requests: Resources::default(),
-            resource_limits: Resources::default(),
+            resource_limits: Limits::default(),
             autoscaling: false,
             output_branch: None,
         }
@@ -111,6 +112,24 @@ pub struct Resources {
     /// Bytes of memory, such as `2Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Quantity>,
+    /// Bytes of disk space.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Quantity>,
+    /// GPUs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu: Option<Gpu>,
+}
+
+/// The most of each resource that a datum gets; `None` for no limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Cores, such as `500m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Quantity>,
+    /// Bytes of memory, such as `2Gi`, or how they grow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryLimit>,
     /// Bytes of disk space.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Quantity>,

@@ -2,6 +2,7 @@
 
 use answers::datum::{
     DatumDetails, DatumState, FoundDatum, TryView, datum_details, datum_with_files, find_datum, find_datums_of_input,
+    growth_in_words,
 };
 use answers::file::FileView;
 use answers::job::short_job;
@@ -99,6 +100,7 @@ fn lines(cx: &Context, details: &DatumDetails, job: &str) -> Result<Vec<(&'stati
         let time = human.local_and_utc(tried.started_at);
         lines.push(("try", format!("{} of {}   {end}   {took}   {time}", number + 1, view.tries)));
     }
+    lines.extend(growth_in_words(&view.try_details).map(|growth| ("memory", growth)));
     lines.extend(outputs(details).into_iter().map(|text| ("made", text)));
     Ok(lines)
 }

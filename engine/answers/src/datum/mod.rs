@@ -27,6 +27,6 @@ pub use list::datum_list;
 pub use order::{DatumOrder, Ranked, datums_in_order, datums_in_order_within};
 pub use repos::documents::{ResultState, Try};
 pub use view::{
-    DatumFilter, DatumInput, DatumState, DatumView, Datums, TryView, datum_view, datums, datums_at_work, paths_of,
-    running_datums,
+    DatumFilter, DatumInput, DatumState, DatumView, Datums, TryView, datum_view, datums, datums_at_work,
+    growth_in_words, paths_of, running_datums,
 };

@@ -8,6 +8,7 @@ use repos::tree::Tree;
 use repos::{JobRow, Store, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use specs::words::exact_size;
 use specs::{DatumId, Digest, FilePath, Network, PipelineName, RunId};
 
 use super::known::{Entries, Known, provenance_of};
@@ -81,6 +82,8 @@ pub struct TryView {
     pub pull_seconds: Option<f64>,
     /// After it: reading, hashing and storing its output. Null if that was not recorded.
     pub take_in_seconds: Option<f64>,
+    /// Its memory limit in bytes. Null unless the limit may grow from try to try.
+    pub memory_bytes: Option<u64>,
 }
 
 impl TryView {
@@ -94,8 +97,18 @@ impl TryView {
             process_seconds: tried.finished_at.seconds_since(tried.started_at),
             pull_seconds: tried.pull_ms.map(seconds),
             take_in_seconds: tried.take_in_ms.map(seconds),
+            memory_bytes: tried.memory_bytes,
         }
     }
+}
+
+/// How the memory limit of a datum grew from try to try: `killed at 2 GiB, again with 4 GiB`; `None` if it did not.
+pub fn growth_in_words(tries: &[TryView]) -> Option<String> {
+    let limits: Vec<u64> = tries.iter().filter_map(|tried| tried.memory_bytes).collect();
+    let grown = limits.windows(2).filter(|pair| pair[0] < pair[1]);
+    let steps: Vec<String> =
+        grown.map(|pair| format!("killed at {}, again with {}", exact_size(pair[0]), exact_size(pair[1]))).collect();
+    (!steps.is_empty()).then(|| steps.join("; "))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration in seconds is for people")]

@@ -24,7 +24,7 @@ use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
 use crate::recipe::{Prepared, RecipeBuilder};
 use crate::secrets::Confided;
-use sandbox::{OutputLimits, Sandbox, SandboxSpec};
+use sandbox::{OutputLimits, SandboxSpec};
 
 /// Everything that the datums of a job share.
 #[derive(Debug)]
@@ -37,6 +37,7 @@ pub(crate) struct DatumContext {
     pub(crate) run: RunId,
     pub(crate) executor: ExecutorStamp,
     pub(crate) network: specs::Network,
+    /// The sandbox in which each datum begins.
     pub(crate) sandbox: Arc<SandboxSpec>,
     /// The secrets for user code.
     pub(crate) confided: Confided,
@@ -117,11 +118,6 @@ impl DatumContext {
             }
         }
         Ok(false)
-    }
-
-    /// Keeps a sandbox for the next job of this pipeline.
-    pub(crate) async fn give_back(&self, sandbox: Sandbox) {
-        self.pool.give_back(&self.sandbox, sandbox).await;
     }
 
     /// Stores the results of a datum's tries. The datum is in progress until the job has received its end.

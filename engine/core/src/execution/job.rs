@@ -10,7 +10,7 @@ use repos::journal::SealedState;
 use repos::settings;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use specs::spec::{PipelineSpec, Reprocess};
+use specs::spec::{MemoryLimit, PipelineSpec, Reprocess};
 use specs::{Glob, Quantity};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -271,12 +271,12 @@ fn say_what_is_not_kept(cx: &JobContext) {
     }
 }
 
-/// The limits of a pipeline's sandboxes. Requests are not limits, except for GPUs, which are indivisible.
+/// The limits of the sandboxes in which a pipeline's datums begin. Requests are not limits, except for GPUs, which are indivisible.
 fn resources(spec: &PipelineSpec) -> Resources {
     let limits = &spec.resource_limits;
     Resources {
         cpu_thousandths: limits.cpu.as_ref().map(Quantity::thousandths),
-        memory_bytes: limits.memory.as_ref().map(Quantity::whole),
+        memory_bytes: limits.memory.as_ref().map(MemoryLimit::start_bytes),
         gpus: limits.gpu.as_ref().or(spec.resource_requests.gpu.as_ref()).map(|gpu| gpu.number),
     }
 }

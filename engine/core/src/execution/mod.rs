@@ -3,6 +3,7 @@
 //! - `job`: dispatches the planned datums to workers and collects their results
 //! - `worker`: stages, runs and stores one datum after another
 //! - `datum`: one datum: its cache lookup, its environment, its result
+//! - `seats`: the sandboxes of a worker, one of them with more memory if a datum needs it
 //! - `tries`: its tries, and the error command after the last
 //! - `intake`: stores what a try prints and writes
 //! - `mask`: masks secrets in its output
@@ -29,6 +30,7 @@ mod output;
 mod pool;
 mod remake;
 mod seal;
+mod seats;
 mod skip;
 mod source;
 mod tries;
@@ -42,4 +44,5 @@ pub(crate) use job::{JobContext, JobSettings, Stop, datum_context, labels, run_j
 pub(crate) use pool::Pool;
 pub use remake::{again, remake};
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
+pub(crate) use seats::Seats;
 pub use skip::Skipped;

@@ -29,7 +29,7 @@ use crate::executors::Executors;
 use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
 use crate::recipe::{Leaf, RecipeBuilder};
-use sandbox::{ExecError, Executor};
+use sandbox::Executor;
 
 /// Restores missing content where there is a recipe, and reports the outcome for every object in the report.
 ///
@@ -199,11 +199,11 @@ impl Again {
         if prepared.id != self.result.recipe {
             return Err(lost("its inputs give a different recipe"));
         }
-        let mut sandbox = None;
-        let tried = datums.try_out(&self.inputs, &prepared, &mut sandbox).await;
-        if let Some(sandbox) = sandbox {
-            sandbox.close().await.map_err(|error: ExecError| EngineError::from(error))?;
-        }
+        let mut seats = datums.seats();
+        let tried = datums.try_out(&self.inputs, &prepared, &mut seats).await;
+        let closed = seats.close().await;
+        datums.pool.close_all().await;
+        closed?;
         Ok(tried?.outputs.map(|outputs| blocking(|| datums.keep_outputs(&outputs))).transpose()?)
     }
 

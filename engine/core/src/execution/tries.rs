@@ -1,5 +1,8 @@
 //! The tries of a datum: each from a clean state, until one succeeds, none is left, or the error command handles the failure.
 //!
+//! A memory limit may grow: a try that was killed at it is followed by one with more memory, in a sandbox of its own, and uses up no try of
+//! the datum.
+//!
 //! If the container engine does not answer, a try waits for it up to 10 minutes, which uses up no try of the datum; then the job fails.
 
 use std::pin::Pin;
@@ -9,17 +12,20 @@ use std::time::Duration;
 use repos::documents::Try;
 use repos::{RepoError, Store, Timestamp};
 use specs::DatumId;
+use specs::spec::MemoryLimit;
+use specs::words::exact_size;
 use tokio::time::Instant;
 
 use super::datum::DatumContext;
 use super::intake::{Intake, Outputs, TakenIn};
+use super::seats::{Seat, Seats};
 use super::source::StoreSource;
 use crate::blocking::blocking;
 use crate::datums::InputMatch;
 use crate::error::Result;
 use crate::feed::{AtWork, Printing, SharedLog};
 use crate::recipe::Prepared;
-use sandbox::{Console, DatumTask, ExecError, Exit, InputFile, Outcome, Sandbox};
+use sandbox::{Console, DatumTask, ExecError, Exit, InputFile, Outcome};
 
 /// Number of lost sandboxes that a try survives; then the job fails.
 const LOST_SANDBOXES: u32 = 3;
@@ -62,6 +68,10 @@ struct Ended {
     outputs: Option<TakenIn>,
     /// Whether another try could have a different outcome.
     is_worth_another: bool,
+    /// The memory limit that it had, if that may grow.
+    memory_bytes: Option<u64>,
+    /// Whether it failed because of that limit.
+    is_out_of_memory: bool,
 }
 
 /// How long a try took before its command and after it.
@@ -78,12 +88,12 @@ impl Ended {
     }
 
     fn keep(self, store: &Store, printing: &Printing) -> Result<Try, RepoError> {
-        let Self { exit_code, reason, log: printed, started_at, finished_at, around, .. } = self;
+        let Self { exit_code, reason, log: printed, started_at, finished_at, around, memory_bytes, .. } = self;
         let log = printed.to_bytes();
         let log = if log.is_empty() { None } else { Some(blocking(|| store.put_log(&log))?) };
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (pull_ms, take_in_ms) = around.map(|around| (millis(around.pull), millis(around.take_in))).unzip();
-        let tried = Try { exit_code, reason, log, started_at, finished_at, pull_ms, take_in_ms };
+        let tried = Try { exit_code, reason, log, started_at, finished_at, pull_ms, take_in_ms, memory_bytes };
         printing.stored(&tried, &printed);
         Ok(tried)
     }
@@ -113,16 +123,16 @@ impl Tries {
 pub(super) type Next<'a> = Pin<Box<dyn Future<Output = Option<Arc<DatumTask>>> + Send + 'a>>;
 
 impl DatumContext {
-    /// Tries a datum until it succeeds or no try is left. `sandbox` is kept for the next datum.
-    pub(crate) async fn try_out(
-        &self,
-        inputs: &[InputMatch],
-        prepared: &Prepared,
-        sandbox: &mut Option<Sandbox>,
-    ) -> Result<Tried> {
+    /// Seats for a worker, without sandboxes.
+    pub(crate) fn seats(&self) -> Seats {
+        Seats::new(self.sandbox.clone())
+    }
+
+    /// Tries a datum until it succeeds or no try is left. The sandboxes are kept for the next datum.
+    pub(crate) async fn try_out(&self, inputs: &[InputMatch], prepared: &Prepared, seats: &mut Seats) -> Result<Tried> {
         let task = Arc::new(blocking(|| self.task(inputs, prepared))?);
         let nothing = Box::pin(std::future::ready(None));
-        let tries = self.try_task(&task, &prepared.id, sandbox, nothing).await?;
+        let tries = self.try_task(&task, &prepared.id, seats, nothing).await?;
         Ok(tries.finish(&self.store).await?.0)
     }
 
@@ -131,25 +141,42 @@ impl DatumContext {
         &self,
         task: &Arc<DatumTask>,
         datum: &DatumId,
-        sandbox: &mut Option<Sandbox>,
+        seats: &mut Seats,
         next: Next<'_>,
     ) -> Result<Tries> {
         let mut next = Some(next);
         let mut before = Vec::new();
         let at_work = self.live.begin(&self.job, *datum);
         let printing = at_work.printing();
+        let mut memory_bytes = self.sandbox.resources.memory_bytes;
+        let mut counted = 0;
         loop {
             let log = SharedLog::new(self.log_max);
-            let mut last = self.one_try(task, &log, printing, sandbox, &mut next).await?;
-            let is_over = last.outputs.is_some()
-                || !last.is_worth_another
-                || before.len() + 1 >= self.pipeline.spec.datum_tries as usize;
-            if is_over {
-                let is_recovered = last.outputs.is_none() && self.recover(task, &mut last, printing, sandbox).await?;
-                return Ok(Tries { before, last, is_recovered, at_work });
+            let seat = seats.with_memory(memory_bytes, &self.pool);
+            let mut last = self.one_try(task, &log, printing, seat, &mut next).await?;
+            if let Some(more) = self.more_memory(&last) {
+                memory_bytes = Some(more);
+            } else {
+                counted += 1;
+                let is_over =
+                    last.outputs.is_some() || !last.is_worth_another || counted >= self.pipeline.spec.datum_tries;
+                if is_over {
+                    let is_recovered = last.outputs.is_none() && self.recover(task, &mut last, printing, seat).await?;
+                    return Ok(Tries { before, last, is_recovered, at_work });
+                }
             }
             before.push(last.keep(&self.store, printing)?);
         }
+    }
+
+    /// The memory limit for the next try, if this one failed because of its limit and that may still grow.
+    fn more_memory(&self, last: &Ended) -> Option<u64> {
+        let limit = last.memory_bytes.filter(|_| last.is_out_of_memory)?;
+        self.memory_limit()?.after(limit)
+    }
+
+    fn memory_limit(&self) -> Option<&MemoryLimit> {
+        self.pipeline.spec.resource_limits.memory.as_ref()
     }
 
     /// The task, the same for every try.
@@ -174,7 +201,7 @@ impl DatumContext {
         &self,
         inputs: &[InputMatch],
         prepared: &Prepared,
-        sandbox: &mut Option<Sandbox>,
+        seats: &mut Seats,
         console: Console,
     ) -> Result<Option<Outputs>> {
         let mut task = blocking(|| self.task(inputs, prepared))?;
@@ -184,7 +211,7 @@ impl DatumContext {
         let accept = (0..=255).collect();
         let task = DatumTask { cmd: shell, stdin: Vec::new(), timeout: None, accept, console: Some(console), ..task };
         let nothing = Box::pin(std::future::ready(None));
-        let tries = self.try_task(&Arc::new(task), &prepared.id, sandbox, nothing).await?;
+        let tries = self.try_task(&Arc::new(task), &prepared.id, seats, nothing).await?;
         Ok(tries.finish(&self.store).await?.0.outputs)
     }
 
@@ -194,7 +221,7 @@ impl DatumContext {
         task: &Arc<DatumTask>,
         last: &mut Ended,
         printing: &Printing,
-        sandbox: &mut Option<Sandbox>,
+        seat: &mut Seat,
     ) -> Result<bool> {
         let transform = &self.pipeline.spec.transform;
         if transform.err_cmd.is_empty() {
@@ -207,7 +234,7 @@ impl DatumContext {
             drops_output: true,
             ..(**task).clone()
         });
-        let ended = self.one_try(&task, &last.log, printing, sandbox, &mut None).await?;
+        let ended = self.one_try(&task, &last.log, printing, seat, &mut None).await?;
         let is_recovered = ended.outputs.is_some();
         last.reason = Some(if is_recovered {
             format!("{}; `err_cmd` recovered it", last.why())
@@ -227,16 +254,16 @@ impl DatumContext {
         task: &Arc<DatumTask>,
         log: &SharedLog,
         printing: &Printing,
-        sandbox: &mut Option<Sandbox>,
+        seat: &mut Seat,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended> {
         let mut lost = 0;
         loop {
-            match self.attempt(task, log.fork(), printing, sandbox, next).await {
+            match self.attempt(task, log.fork(), printing, seat, next).await {
                 Ok(done) => return Ok(done),
                 Err(error) => {
                     // A broken sandbox is not fit for another try; closing it may fail just as the try did.
-                    if let Some(broken) = sandbox.take() {
+                    if let Some(broken) = seat.sandbox.take() {
                         self.pool.dispose(broken);
                     }
                     lost += 1;
@@ -275,24 +302,26 @@ impl DatumContext {
         task: &Arc<DatumTask>,
         log: SharedLog,
         printing: &Printing,
-        holder: &mut Option<Sandbox>,
+        seat: &mut Seat,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
         if let Some(why) = task.inputs.iter().find_map(unnameable) {
             return Ok(self.not_started(&why, log));
         }
         let source = StoreSource::new(self.store.clone());
-        let sandbox = match &mut *holder {
+        let sandbox = match &mut seat.sandbox {
             Some(sandbox) => sandbox,
-            none => none.insert(self.pool.take(&self.sandbox, &self.store).await?),
+            none => none.insert(self.pool.take(&seat.spec, &self.store).await?),
         };
+        let limit = seat.spec.resources.memory_bytes;
+        let may_grow = sandbox.has_memory_limit() && self.memory_limit().is_some_and(MemoryLimit::can_grow);
         let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, printing);
         let outcome = match next.take() {
             Some(next) => sandbox.run_before(task, &source, &mut intake, next).await?,
             None => sandbox.run_before(task, &source, &mut intake, std::future::ready(None)).await?,
         };
         repos::stop_at("datum.after_intake");
-        if let Some(spent) = holder.take_if(|sandbox| sandbox.spent_by().is_some()) {
+        if let Some(spent) = seat.sandbox.take_if(|sandbox| sandbox.spent_by().is_some()) {
             self.pool.dispose_spent(spent);
         }
         let (log, outputs) = intake.finish();
@@ -307,12 +336,14 @@ impl DatumContext {
         };
         Ok(Ended {
             exit_code,
-            reason: if is_accepted { None } else { self.reason(&outcome).map(|reason| self.mask.text(reason)) },
+            reason: if is_accepted { None } else { self.reason(&outcome, limit).map(|reason| self.mask.text(reason)) },
             log,
             started_at,
             finished_at,
             around: Some(around),
             is_worth_another: !is_accepted && !matches!(outcome.exit, Exit::NotStarted { .. }),
+            memory_bytes: limit.filter(|_| may_grow),
+            is_out_of_memory: !is_accepted && was_killed_for_memory(&outcome),
             outputs: is_accepted.then_some(outputs),
         })
     }
@@ -330,16 +361,26 @@ impl DatumContext {
             around: None,
             outputs: None,
             is_worth_another: false,
+            memory_bytes: None,
+            is_out_of_memory: false,
+        }
+    }
+
+    /// Why a try failed at its memory limit; for a limit that has grown as far as it may, also what to change.
+    fn out_of_memory(&self, limit: u64) -> String {
+        let shown = exact_size(limit);
+        match self.memory_limit() {
+            Some(memory) if memory.can_grow() && memory.after(limit).is_none() => {
+                format!("out of memory: limit {shown}, the most that `resource_limits.memory` allows; raise its `max`")
+            }
+            _ => format!("out of memory: limit {shown}"),
         }
     }
 
     /// Why a try failed, if its exit code alone does not say it.
-    fn reason(&self, outcome: &Outcome) -> Option<String> {
+    fn reason(&self, outcome: &Outcome, memory_bytes: Option<u64>) -> Option<String> {
         match &outcome.exit {
-            Exit::Code(_) | Exit::Signal(_) if outcome.out_of_memory => {
-                let limit = self.sandbox.resources.memory_bytes.unwrap_or_default();
-                Some(format!("out of memory: limit {}", shown(limit)))
-            }
+            _ if was_killed_for_memory(outcome) => Some(self.out_of_memory(memory_bytes.unwrap_or_default())),
             Exit::Code(_) => None,
             Exit::Signal(signal) => Some(format!("ended by signal {signal}")),
             Exit::TimedOut => {
@@ -357,6 +398,11 @@ impl DatumContext {
             Exit::TouchedInput { path } => Some(format!("it changed its input `{path}`")),
         }
     }
+}
+
+/// Whether a command ended because the kernel killed a process of it at the memory limit.
+fn was_killed_for_memory(outcome: &Outcome) -> bool {
+    outcome.out_of_memory && matches!(outcome.exit, Exit::Code(_) | Exit::Signal(_))
 }
 
 /// A point in time before another, by so much.
@@ -377,13 +423,6 @@ fn unnameable(input: &InputFile) -> Option<String> {
     Some(format!("its input `/pfs/{}` cannot be created: {why}", input.path))
 }
 
-/// A number of bytes, exact, in the largest unit that fits.
-fn shown(bytes: u64) -> String {
-    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    let fits = units.iter().find(|(_, shift)| bytes > 0 && bytes.is_multiple_of(1 << shift));
-    fits.map_or_else(|| format!("{bytes} bytes"), |(unit, shift)| format!("{} {unit}", bytes >> shift))
-}
-
 /// Whether another sandbox may succeed.
 fn is_transient(error: &ExecError) -> bool {
     match error {
@@ -397,19 +436,5 @@ fn is_transient(error: &ExecError) -> bool {
         | ExecError::NoBridge { .. }
         | ExecError::Io { .. }
         | ExecError::Caller { .. } => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn limits_are_shown_exactly() {
-        for (bytes, expected) in
-            [(64 << 20, "64 MiB"), (3 << 30, "3 GiB"), (1536, "1536 bytes"), (64_000_000, "62500 KiB"), (0, "0 bytes")]
-        {
-            assert_eq!(shown(bytes), expected);
-        }
     }
 }

@@ -1,4 +1,5 @@
-//! The workers of a job: each takes datums from the queue and has them executed in its own sandbox.
+//! The workers of a job: each takes datums from the queue and has them executed in its own sandbox; it has another for a datum that needs
+//! more memory.
 //!
 //! A worker handles three datums at a time: while one runs, the inputs of the next are laid out, and the outputs of the previous one are
 //! stored. A worker that finds the queue empty takes over what another would do next, so that nothing waits behind a slow datum.
@@ -11,13 +12,14 @@ use tokio::task::JoinSet;
 
 use super::datum::{DatumContext, DatumEnd};
 use super::job::until;
+use super::seats::{Seat, Seats};
 use crate::blocking::blocking;
 use crate::datums::DatumKey;
 use crate::error::Result;
 use crate::feed::AtWork;
 use crate::recipe::Prepared;
 use crate::slots::DatumSlots;
-use sandbox::{DatumTask, Sandbox};
+use sandbox::DatumTask;
 
 /// Maximum number of datums with a known end that are skipped while another runs, so that whoever waits for the next one does not wait
 /// long.
@@ -51,7 +53,7 @@ struct Ready {
 struct Worker {
     work: Arc<Work>,
     number: usize,
-    sandbox: Option<Sandbox>,
+    seats: Seats,
     /// The search for the next datum.
     look: JoinSet<()>,
     /// The last datum's outputs, being stored.
@@ -72,20 +74,25 @@ impl Work {
 
     /// Works until no datum is left or the job halts.
     pub(super) async fn as_worker(self: Arc<Self>, number: usize, mut halted: watch::Receiver<bool>) {
-        let mut worker = Worker { work: self, number, sandbox: None, look: JoinSet::new(), taken_in: JoinSet::new() };
+        let seats = self.datums.seats();
+        let mut worker = Worker { work: self, number, seats, look: JoinSet::new(), taken_in: JoinSet::new() };
         let is_done = tokio::select! {
             () = worker.all() => true,
             () = until(&mut halted, |halted| *halted) => false,
         };
         // Whatever has run is kept, however the job ends.
         join(&mut worker.taken_in).await;
-        let Some(sandbox) = worker.sandbox else { return };
         let datums = &worker.work.datums;
-        // In the middle of a datum the sandbox is useless; and an autoscaling pipeline keeps nothing warm.
-        if is_done && sandbox.is_clean() && !datums.pipeline.spec.autoscaling {
-            datums.give_back(sandbox).await;
-        } else {
-            sandbox.close().await.ok();
+        // In the middle of a datum a sandbox is useless; and an autoscaling pipeline keeps nothing warm.
+        let is_kept = is_done && !datums.pipeline.spec.autoscaling;
+        for Seat { spec, sandbox } in worker.seats.into_seats() {
+            match sandbox {
+                Some(sandbox) if is_kept && sandbox.is_clean() => datums.pool.give_back(&spec, sandbox).await,
+                Some(sandbox) => {
+                    sandbox.close().await.ok();
+                }
+                None => {}
+            }
         }
     }
 
@@ -153,7 +160,7 @@ impl Worker {
         });
         let next = self.look_ahead();
         let next = Box::pin(async { next.await.ok().flatten() });
-        let tries = datums.try_task(&task, &prepared.id, &mut self.sandbox, next).await;
+        let tries = datums.try_task(&task, &prepared.id, &mut self.seats, next).await;
         let seconds = datums.store.clock().now().seconds_since(now);
         datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
         drop(turn);

@@ -50,6 +50,7 @@ impl Followed {
             finished_at: now,
             pull_ms: None,
             take_in_ms: None,
+            memory_bytes: None,
         };
         at_work.printing().stored(&tried, log);
     }

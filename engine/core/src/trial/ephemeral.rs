@@ -16,14 +16,14 @@ use super::{Begun, EphemeralDatum, OnBegin, Request, Tried, TriedJob, TriedOutpu
 use crate::blocking::blocking;
 use crate::datums::{DatumKey, InputMatch};
 use crate::error::{EngineError, Result};
-use crate::execution::{DatumContext, JobContext, Outputs, Pool, datum_context};
+use crate::execution::{DatumContext, JobContext, Outputs, Pool, Seats, datum_context};
 use crate::graph::Pipeline;
 use crate::live::{Counts, JobState, LiveState};
 use crate::plan::plan;
 use crate::recipe::{Leaf, Prepared};
 use crate::run::new_run;
 use crate::scheduler::Engine;
-use sandbox::{Console, HostFolder, Sandbox};
+use sandbox::{Console, HostFolder};
 
 /// How a trial is tied to the host.
 #[derive(Debug, Clone, Default)]
@@ -141,11 +141,10 @@ impl<'a> Trial<'a> {
         let (key, run) = (self.context.key(), self.context.job.run);
         let started_at = store.clock().now();
         live.enters(&key, run, LiveState::Running, started_at);
-        let mut sandbox = None;
-        let ended = self.all(&mut sandbox).await;
-        if let Some(sandbox) = sandbox {
-            sandbox.close().await.ok();
-        }
+        let mut seats = self.datums.seats();
+        let ended = self.all(&mut seats).await;
+        seats.close().await.ok();
+        self.datums.pool.close_all().await;
         let state = match &ended {
             Ok(false) => JobState::Killed,
             Ok(true) if self.counts.failed == 0 => JobState::Success,
@@ -179,12 +178,12 @@ impl<'a> Trial<'a> {
     }
 
     /// False if it was stopped.
-    async fn all(&mut self, sandbox: &mut Option<Sandbox>) -> Result<bool> {
+    async fn all(&mut self, seats: &mut Seats) -> Result<bool> {
         let mut stop = self.stop.clone();
         for (key, inputs) in std::mem::take(&mut self.todo) {
             let prepared = blocking(|| self.datums.recipes.preview(&inputs))?;
             let tried = tokio::select! {
-                tried = self.one(&inputs, &prepared, sandbox) => tried?,
+                tried = self.one(&inputs, &prepared, seats) => tried?,
                 true = async { stop.wait_for(|stop| *stop).await.is_ok() } => return Ok(false),
             };
             blocking(|| self.take_in(key, prepared, tried))?;
@@ -193,16 +192,11 @@ impl<'a> Trial<'a> {
     }
 
     /// The output of a datum; `None` if it failed.
-    async fn one(
-        &self,
-        inputs: &[InputMatch],
-        prepared: &Prepared,
-        sandbox: &mut Option<Sandbox>,
-    ) -> Result<Option<Outputs>> {
+    async fn one(&self, inputs: &[InputMatch], prepared: &Prepared, seats: &mut Seats) -> Result<Option<Outputs>> {
         let _turn = self.context.slots.take().await;
         match &self.ephemeral.console {
-            None => Ok(self.datums.try_out(inputs, prepared, sandbox).await?.outputs),
-            Some(console) => self.datums.converse(inputs, prepared, sandbox, console.clone()).await,
+            None => Ok(self.datums.try_out(inputs, prepared, seats).await?.outputs),
+            Some(console) => self.datums.converse(inputs, prepared, seats, console.clone()).await,
         }
     }
 

@@ -18,12 +18,16 @@ use server::{Machine, Options, Server};
 use specs::BranchName;
 
 /// Writes each input file again, and logs its command. The content `long` makes it print 2,500 lines; `bad` makes it fail, and print what a
-/// page must not have.
+/// page must not have; `large` needs 4 MiB of memory.
 fn work(call: Call) -> Reply {
     if call.inputs.values().any(|content| content == b"bad") {
         let log =
             "start\n\u{1b}[31mERROR\u{1b}[0m: \u{202e}txt <img src=x onerror=alert(2)>\r\n<script>alert(1)</script>\n";
         return Reply { log: log.as_bytes().to_vec(), code: 3, ..Reply::default() };
+    }
+    let is_large = call.inputs.values().any(|content| content == b"large");
+    if is_large && call.memory_bytes.is_some_and(|limit| limit < 4 << 20) {
+        return Reply { code: 137, is_out_of_memory: true, ..Reply::default() };
     }
     let is_long = call.inputs.values().any(|content| content == b"long");
     let lines = || (1..=2500).map(|number| format!("line {number}")).collect::<Vec<_>>().join("\n") + "\n";
@@ -213,11 +217,16 @@ impl Running {
     /// The same, with a glob.
     pub(crate) async fn pipeline_of(&self, name: &str, (repo, glob): (&str, &str), words: &[&str]) {
         let cmd: Vec<&str> = std::iter::once(name).chain(words.iter().copied()).collect();
-        let spec = serde_json::json!({
+        self.apply(&serde_json::json!({
             "pipeline": { "name": name },
             "input": { "pfs": { "repo": repo, "glob": glob } },
             "transform": { "image": "img", "cmd": cmd },
-        });
+        }))
+        .await;
+    }
+
+    /// Applies a spec.
+    pub(crate) async fn apply(&self, spec: &Value) {
         let set = specs::parse_specs(&[("p.json".to_owned(), spec.to_string())]);
         let sources = [("p.json".to_owned(), "/nonexistent".into())].into();
         let by = Actor { author: "owner".to_owned(), committer: "owner".to_owned() };

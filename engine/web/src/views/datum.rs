@@ -1,6 +1,6 @@
 //! One datum of a job: what it read and wrote, its tries, where it ran, and why.
 
-use answers::datum::{DatumInput, FoundDatum, TryView, datum_details, find_datum, provenance_of};
+use answers::datum::{DatumInput, FoundDatum, TryView, datum_details, find_datum, growth_in_words, provenance_of};
 use answers::explain::{Differences, explain_datum};
 use answers::job::job_id;
 use answers::named::find_job;
@@ -81,6 +81,7 @@ fn shown(look: &Look<'_>, found: &FoundDatum) -> Result<Markup> {
                 dt { "Ran on" } dd { (stamp.host) " " span .dim { (stamp.kind) " " (stamp.version) } }
             }
             @if let Some(network) = &view.network { dt { "Network" } dd { (network) } }
+            @if let Some(growth) = growth_in_words(&view.try_details) { dt { "Memory" } dd { (growth) } }
             @if let Some(version) = view.pipeline_version { dt { "Version" } dd { (version) } }
             dt { "Recipe" } dd { code { (view.id) } }
             @if let Some(result) = &view.result { dt { "Result" } dd { code { (result) } } }

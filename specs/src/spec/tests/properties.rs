@@ -74,11 +74,24 @@ prop_compose! {
             datum_timeout: (datum_tries > 3).then(|| "30s".parse().unwrap()), job_timeout: (datum_tries > 4).then(|| "1h30m".parse().unwrap()),
             reprocess: if datum_tries > 2 { Reprocess::EveryJob } else { Reprocess::UntilSuccess }, salt: (nested == 1).then(|| "x".to_owned()),
             resource_requests: Resources { cpu: "500m".parse().ok(), ..Resources::default() },
-            resource_limits: Resources { memory: "1Gi".parse().ok(), gpu: (nested == 2).then_some(Gpu { kind: None, number: 1 }), ..Resources::default() },
+            resource_limits: Limits { memory: memory_limit(datum_tries), gpu: (nested == 2).then_some(Gpu { kind: None, number: 1 }), ..Limits::default() },
             autoscaling: nested == 3,
         }
     }
 }
+
+/// None, a fixed one, or one that grows.
+fn memory_limit(number: u32) -> Option<MemoryLimit> {
+    match number % 3 {
+        0 => None,
+        1 => Some(MemoryLimit::Fixed("1Gi".parse().unwrap())),
+        _ => {
+            let [start, factor, max] = ["1Gi", "1.5", "32Gi"].map(|text| text.parse().unwrap());
+            Some(MemoryLimit::Growing(MemoryGrowth { start, factor, max }))
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn the_canonical_form_is_read_back_by_serde_and_as_a_spec_file(spec in specs()) {

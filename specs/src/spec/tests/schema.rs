@@ -134,6 +134,10 @@ fn the_schema_has_what_acts_and_nothing_else() {
     assert!(
         transform["image"].is_object() && transform["err_cmd"].is_object() && transform["debug"]["deprecated"] == true
     );
+    let memory = &schema["$defs"]["resource_limits"]["properties"]["memory"];
+    assert_eq!(memory["anyOf"][1]["$ref"], "#/$defs/memory");
+    assert_eq!(schema["$defs"]["memory"]["required"], serde_json::json!(["start", "factor", "max"]));
+    assert!(schema["$defs"]["resource_requests"]["properties"]["memory"]["anyOf"].is_null(), "only a limit grows");
     assert_eq!(schema["properties"]["input"]["$ref"], "#/$defs/input");
     assert!(schema["properties"]["egress"].is_null() && schema["properties"]["version"].is_null());
 }

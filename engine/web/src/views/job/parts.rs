@@ -132,6 +132,7 @@ mod tests {
             process_seconds: 2.0,
             pull_seconds,
             take_in_seconds,
+            memory_bytes: None,
         }
     }
 
