@@ -79,7 +79,12 @@ pub(super) fn took(seconds: Option<f64>) -> String {
 
 /// A duration with so many digits that two of a page can be compared.
 pub(super) fn exact(seconds: f64) -> String {
-    if seconds < 10.0 { format!("{seconds:.3} s") } else { duration(seconds) }
+    match seconds {
+        ..0.0005 => "under 1 ms".to_owned(),
+        0.0005..0.9995 => format!("{:.0} ms", seconds * 1e3),
+        0.9995..10.0 => format!("{seconds:.3} s"),
+        _ => duration(seconds),
+    }
 }
 
 /// The state of a job, with its reason and since when, if it has not ended.

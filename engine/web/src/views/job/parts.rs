@@ -148,10 +148,10 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
-        assert_eq!(words(&one), "pull 0.500 s, execute 2.000 s, take-in 0.250 s");
+        assert_eq!(words(&one), "pull 500 ms, execute 2.000 s, take-in 250 ms");
         let row = cells(Some(&one)).into_string();
         assert_eq!(row.matches("<td").count(), 3);
-        assert!(row.contains(">0.500 s<") && row.contains(">2.000 s<") && row.contains(">0.250 s<"), "{row}");
+        assert!(row.contains(">500 ms<") && row.contains(">2.000 s<") && row.contains(">250 ms<"), "{row}");
     }
 
     #[test]
