@@ -308,7 +308,7 @@ async fn a_pdf_is_sent_as_one_only_if_it_is_one() {
     assert_eq!(get(&server, &other, &at("media/a.pdf")).await.status(), 404);
     assert_eq!(get(&server, "pv_wrong", &at("media/a.pdf")).await.status(), 401);
     let shown = page(&server, &admin, &at("files/a.pdf")).await;
-    assert!(shown.contains(&format!("<iframe class=\"pages\" src=\"{}\"", at("media/a.pdf"))), "{shown}");
+    assert!(shown.contains(&format!("<iframe class=\"pdf\" src=\"{}\"", at("media/a.pdf"))), "{shown}");
     assert!(shown.contains(&format!("href=\"/api/v1{}\">download it", at("files/a.pdf"))), "{shown}");
     let text = page(&server, &admin, &at("files/b.pdf")).await;
     assert!(text.contains("&lt;script&gt;") && !text.contains("<iframe"), "{text}");

@@ -77,7 +77,7 @@ fn a_pdf_opens_in_a_frame_and_nothing_of_it_is_forbidden() {
     tab.seen();
     assert_eq!(tab.open(&site.url("/repos/notes")), 200, "{}", tab.shown());
     tab.arrive("the page of the file", || tab.press_on("l.pdf"));
-    let height = tab.number("document.querySelector('iframe.pages')?.getBoundingClientRect().height");
+    let height = tab.number("document.querySelector('iframe.pdf')?.getBoundingClientRect().height");
     assert!(height > 300.0, "the frame is {height} high: {}", tab.shown());
     tab.until("the frame to load", "document.readyState === 'complete'");
     assert!(tab.offers("download it"));

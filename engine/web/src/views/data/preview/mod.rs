@@ -213,7 +213,7 @@ fn pdf(look: &Look<'_>, part: &Part<'_>) -> Markup {
     let source = address::media(part.repo, part.commit, &part.file.path);
     let content = address::content(part.repo, part.commit, &part.file.path);
     html! {
-        iframe .pages src=(look.link(&source)) title=(part.file.path.name()) {}
+        iframe .pdf src=(look.link(&source)) title=(part.file.path.name()) {}
         p .dim { "If nothing shows, this browser has no viewer for PDF: " (link(look, &content, "download it")) "." }
     }
 }
