@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use repos::documents::{ResultDocument, ResultState};
+use repos::journal::SealedState;
 use repos::tree::{KeyRange, Tree};
 use repos::{JobRow, RepoError, Store};
 use specs::{DatumId, Digest, FilePath, Glob};
@@ -46,6 +47,9 @@ fn visit_failed(
     job: &JobRow,
     mut visit: impl FnMut(DatumKey, ResultDocument, Digest) -> Result<()>,
 ) -> Result<()> {
+    if job.sealed == Some(SealedState::Success) {
+        return Ok(());
+    }
     let commit = job.commit.map(|id| store.commit(&id)).transpose()?;
     let map = commit.and_then(|commit| commit.datums).map_or(DatumMap::empty(), DatumMap::at);
     for entry in map.range(store, KeyRange::prefix([prefix::DATUM]))? {
