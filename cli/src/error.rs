@@ -112,6 +112,16 @@ impl CliError {
         self
     }
 
+    /// What failed and why, in one line.
+    pub(crate) fn in_one_line(&self) -> String {
+        match self {
+            Self::Failure(failure) | Self::InUse(failure) => {
+                [std::slice::from_ref(&failure.message), &failure.causes].concat().join(": ")
+            }
+            Self::ClosedPipe | Self::Exit(_) | Self::Cancelled | Self::OwnerEnds => "it was ended".to_owned(),
+        }
+    }
+
     /// Whether it failed because this name, path or id was not found.
     pub(crate) fn misses(&self, name: &str) -> bool {
         matches!(self, Self::Failure(failure) if failure.missing.as_deref() == Some(name))

@@ -13,7 +13,7 @@
 //! context    what a command works with: all of the above, and the store
 //! author     who makes a change
 //! notify     tells a service manager how far this process is
-//! executors  the executors of this machine, configured by the environment
+//! executors  the executors of this machine, configured by the environment, and workers
 //! commands   one folder per noun, one file per verb: arguments, a request or question to the engine, the printed answer
 //! habits     commands of other tools, and the equivalent pv command
 //! app        parses the arguments; runs the command here or hands it to the process that owns the store
@@ -35,11 +35,20 @@ mod output;
 mod remote;
 mod socket;
 
+/// Whether `pv worker` alone was typed by somebody: the agent speaks through pipes.
+fn is_typed(args: &[std::ffi::OsString]) -> bool {
+    args.is_empty() && rustix::termios::isatty(std::io::stdin())
+}
+
 fn main() -> std::process::ExitCode {
-    let mut args = std::env::args_os().skip(1);
+    let args: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
     // Start the agent inside a sandbox before any thread, runtime or argument parser exists.
-    if args.next().is_some_and(|first| first == "worker") {
-        return sandbox::agent::main(args);
+    if let Some((first, args)) = args.split_first()
+        && first == "worker"
+        && sandbox::agent::is_meant(args)
+        && !is_typed(args)
+    {
+        return sandbox::agent::main(args.iter().cloned());
     }
     app::end(app::main())
 }

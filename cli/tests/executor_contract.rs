@@ -16,8 +16,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use sandbox::contract::{Subject, executor_contract};
 use sandbox::{
-    DatumTask, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit, FileSource, HostFolder,
-    Image, InputFile, Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
+    DatumTask, Dial, DialError, DockerExecutor, DockerSettings, Event, EventSink, ExecError, Executor, Exit,
+    FileSource, HostFolder, Image, InputFile, Link, Owner, ProcessExecutor, ProcessSettings, Sandbox, SandboxSpec,
+    WorkerOptions, Workers,
 };
 use specs::ErrorKind;
 
@@ -80,6 +81,42 @@ async fn the_process_executor_keeps_the_contract() {
     let executor = ProcessExecutor::new(process_settings(scratch.path()));
     let mean = executor_contract(&Subject { executor: &executor, image: None, canary: CANARY }).await;
     eprintln!("process: {mean:?} a datum");
+    assert_eq!(std::fs::read_dir(scratch.path().join("scratch")).unwrap().count(), 0, "nothing is left behind");
+}
+
+/// Links to an engine in the same process.
+struct InMemory(Workers);
+
+#[async_trait]
+impl Dial for InMemory {
+    async fn dial(&self) -> Result<Link, DialError> {
+        let ((to, theirs), (back, ours)) = (tokio::sync::mpsc::channel(16), tokio::sync::mpsc::channel(16));
+        let workers = self.0.clone();
+        tokio::spawn(async move { workers.attend(Link { to: back, from: theirs }, "test").await });
+        Ok(Link { to, from: ours })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_keep_the_contract() {
+    let (scratch, workers) = (tempfile::tempdir().unwrap(), Workers::new());
+    let executor = std::sync::Arc::new(ProcessExecutor::new(process_settings(scratch.path())));
+    let options = WorkerOptions {
+        name: "one".to_owned(),
+        slots: 2,
+        cache: scratch.path().join("cache"),
+        cache_bytes: 1 << 30,
+        say: std::sync::Arc::new(|_| {}),
+    };
+    let dial = InMemory(workers.clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let working = tokio::spawn(async move {
+        sandbox::work(&dial, executor, &options, async { stopped.await.unwrap_or_default() }).await
+    });
+    let mean = executor_contract(&Subject { executor: &workers, image: None, canary: CANARY }).await;
+    eprintln!("workers: {mean:?} a datum");
+    stop.send(()).unwrap();
+    working.await.unwrap().unwrap();
     assert_eq!(std::fs::read_dir(scratch.path().join("scratch")).unwrap().count(), 0, "nothing is left behind");
 }
 

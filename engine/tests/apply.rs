@@ -359,7 +359,8 @@ async fn host_files_that_a_command_names_are_part_of_it() {
 async fn the_executor_is_settled_once_and_never_replaced() {
     let s = Setting::new();
     let (docker, process) = (Known::of(ExecutorKind::Docker), Known::of(ExecutorKind::Process));
-    let both = Executors { docker: docker.clone(), process: process.clone() };
+    let both =
+        Executors { docker: docker.clone(), process: process.clone(), workers: Known::of(ExecutorKind::Workers) };
     *docker.answer.lock().unwrap() = Answer::Denied;
     assert_eq!(choose_executor(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(s.store.setting(&settings::EXECUTOR).unwrap(), None, "no way was chosen for good");
@@ -393,6 +394,42 @@ async fn another_executor_makes_new_versions_of_all_pipelines() {
     apply_text(&s, &process, &spec("bare", "images", "")).await.unwrap();
     let error = refresh_versions(&s.store, &*docker, &s.by, &|_| {}).await.unwrap_err();
     assert!(error.to_string().contains("`bare`"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_keep_pinned_images_and_run_stages_without_one_on_their_hosts() {
+    let s = Setting::new();
+    let [docker, process, workers] =
+        [ExecutorKind::Docker, ExecutorKind::Process, ExecutorKind::Workers].map(Known::of);
+    docker.image("d:1", "sha256:aa", &[]);
+    s.repo("images");
+    apply_text(&s, &docker, &spec("boxed", "images", ", image: 'd:1'")).await.unwrap();
+    let pinned = version_of(&s, "boxed").transform;
+    // Of these workers none knows an image.
+    let applied = refresh_versions(&s.store, &*workers, &s.by, &|_| {}).await.unwrap().unwrap();
+    assert_eq!(applied.pipelines[0].why, ["executor"]);
+    let version = version_of(&s, "boxed");
+    assert_eq!((version.version, version.executor, version.transform), (2, ExecutorKind::Workers, pinned));
+
+    apply_text(&s, &process, &spec("late", "images", ", image: 'd:1'")).await.unwrap();
+    assert!(refresh_versions(&s.store, &*workers, &s.by, &|_| {}).await.unwrap().is_none());
+    assert_eq!(version_of(&s, "late").executor, ExecutorKind::Process, "until a worker has found its image");
+
+    apply_text(&s, &workers, &spec("bare", "images", "")).await.unwrap();
+    let transform = transform_of(&s, "bare");
+    assert!(transform.image.is_none() && transform.host.is_some() && transform.host_files.is_empty());
+    let error = apply_text(&s, &workers, &spec("boxed", "images", ", image: 'd:2'")).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound, "an image is asked for");
+    let error =
+        apply_text(&s, &workers, &spec("idle", "images", "").replace("cmd: [idle]", "user: nobody")).await.unwrap_err();
+    let why = "pipeline `idle` has no `cmd`, and the workers executor has no image to take it from";
+    let said = said(error);
+    assert!(said.iter().any(|line| line.contains(why)), "{said:?}");
+
+    let all = Executors { docker, process, workers };
+    s.store.set_setting(&settings::EXECUTOR, Some("workers")).unwrap();
+    let settled = choose_executor(&s.store, &all).await.unwrap();
+    assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Workers, false));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -448,7 +485,8 @@ async fn the_first_apply_that_is_not_refused_chooses_the_executor() {
     s.repo("images");
     let (docker, process) = (Known::of(ExecutorKind::Docker), Known::of(ExecutorKind::Process));
     *docker.answer.lock().unwrap() = Answer::NotThere;
-    let both = Executors { docker: docker.clone(), process: process.clone() };
+    let both =
+        Executors { docker: docker.clone(), process: process.clone(), workers: Known::of(ExecutorKind::Workers) };
     let apply = async |text: &str| {
         let set = parse_specs(&[("p.yml".to_owned(), text.to_owned())]);
         let sources = SpecSources::from([("p.yml".to_owned(), "/nonexistent".into())]);

@@ -32,3 +32,4 @@ mod time;
 mod transaction;
 mod trial;
 mod waits;
+mod workers;

@@ -7,6 +7,7 @@
 //!   two bare machines
 //! - `page` the page in a real browser
 //! - `watching` what a running job shows
+//! - `workers` other machines that execute datums
 //! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` concurrent processes and crashes during a run
 //! - `damage` damaged stores
@@ -115,3 +116,4 @@ mod waiting;
 mod watch;
 mod watching;
 mod web;
+mod workers;

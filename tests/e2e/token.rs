@@ -37,6 +37,9 @@ fn a_token_is_shown_once_and_kept_as_its_digest() {
     let made = &env.json(["token", "create", "anna", "--role", "reader"])[0];
     assert_eq!((made["repos"].clone(), made["expires_at"].clone()), (json!(["*"]), json!(null)));
     assert_eq!(made["token"].as_str().unwrap().len(), 52);
+    let (_, said) = both(&env, ["token", "create", "edge", "--role", "worker"]);
+    assert!(said.starts_with("token `edge`: worker; it does not end\n"), "{said}");
+    assert!(env.ok(["token", "list"]).lines().any(|line| line.starts_with("edge") && line.contains(" none ")));
 }
 
 #[test]
@@ -70,13 +73,19 @@ fn what_is_not_a_role_a_glob_or_a_time_is_refused() {
     let env = test_env!();
     insta::assert_snapshot!(env.pv(["token", "create", "ci", "--role", "owner"]), @r"
     --- stderr
-    error: `owner` is not a role: use `reader`, `writer` or `admin`
+    error: `owner` is not a role: use `reader`, `writer`, `admin` or `worker`
     --- exit 2
     ");
     insta::assert_snapshot!(env.pv(["token", "create", "ci", "--role", "reader", "--repo", "a/b"]), @r"
     --- stderr
     error: `a/b` does not describe names of repositories: no name of a repository contains `/`
     hint: --repo images, or --repo 'cam*'
+    --- exit 2
+    ");
+    insta::assert_snapshot!(env.pv(["token", "create", "edge", "--role", "worker", "--repo", "images"]), @r"
+    --- stderr
+    error: token `edge` is for a worker, which cannot be limited to some repositories
+    hint: leave out --repo
     --- exit 2
     ");
     assert_eq!(env.exit_code(["token", "create", "ci", "--role", "reader", "--expires", "0s"]), 2);

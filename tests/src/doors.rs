@@ -46,7 +46,7 @@ const HERE: &[(&str, &[&str], &str)] = &[
         &["repos::access::Access", "repos::files"],
         "what a client may do, and files that a server gives",
     ),
-    ("commands/whoami.rs", &["repos::access::Access", "repos::files"], "who a client is"),
+    ("commands/whoami.rs", &["repos::access::Access"], "who a client is"),
     ("executors.rs", &["repos::random_hex"], "a name that nobody else has"),
     (
         "known.rs",

@@ -102,6 +102,7 @@ pub const ONLY_HERE: &[(&str, &str)] = &[
     ("watching::a_follower_that_stands_still_holds_no_datum_up", OWNS),
     ("watching::what_an_engine_left_behind_is_seen_without_it", OWNS),
     ("watching::whoever_follows_gets_every_line_once", OWNS),
+    ("workers", "starts servers itself"),
 ];
 
 /// Why a test cannot go through a server; `None` if it can.

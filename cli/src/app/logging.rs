@@ -38,6 +38,7 @@ impl Wanted {
     pub(super) fn of(cli: &Cli, variable: Option<&str>) -> Option<Self> {
         let (serves, form, listens) = match &cli.command {
             Some(Command::Serve(serve)) => (true, serve.log(), serve.listens()),
+            Some(Command::Worker(worker)) => (worker.is_join(), LogForm::Text, false),
             _ => (false, LogForm::Text, false),
         };
         let filter = match variable.filter(|filter| !filter.is_empty()) {

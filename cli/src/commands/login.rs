@@ -5,11 +5,11 @@ use std::io::Read;
 use serde_json::json;
 use specs::ErrorKind;
 
-use super::whoami::{self, Whoami};
+use super::whoami::warn_of_end;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::remote::login_link;
 use crate::remote::servers::{Kept, Server};
+use crate::remote::{login_link, token_owner};
 
 /// Most bytes of a token with the white space around it.
 const MAX_TOKEN_BYTES: u64 = 4096;
@@ -45,14 +45,12 @@ pub(crate) fn login(cx: &Context, args: &LoginArgs) -> Result<()> {
     let kept = kept(cx)?;
     let token = ask(cx, &server.place)?;
     let server = server.with_token(token);
-    let who = whoami::ask(cx, &server)?;
+    let who = cx.block_on(async { token_owner(&server).await })??;
     kept.keep(&server)?;
-    whoami::warn_of_end(cx, &who);
-    let Whoami { name, role, .. } = &who;
-    let as_role = role.as_deref().map_or_else(String::new, |role| format!(" ({role})"));
+    warn_of_end(cx, who.expires_at);
     cx.done(
-        &format!("logged in to {} as {name}{as_role}", server.place),
-        &json!({"server": server.place, "name": name, "role": role}),
+        &format!("logged in to {} as {} ({})", server.place, who.name, who.role),
+        &json!({"server": server.place, "name": who.name, "role": who.role}),
     )
 }
 

@@ -79,6 +79,7 @@ mod vouched;
 mod wait;
 mod watch;
 mod whoami;
+mod worker;
 
 use crate::context::Context;
 use crate::error::Result;
@@ -184,6 +185,9 @@ pub(crate) enum Command {
     Login(login::LoginArgs),
     Logout(login::LogoutArgs),
     Whoami(whoami::Args),
+    /// Execute datums for a server on another machine, and list who does
+    #[command(subcommand)]
+    Worker(worker::Command),
     Completions(completions::Args),
     Version(version::Args),
     Help(help::Args),
@@ -208,6 +212,7 @@ impl Command {
             Self::Image(_) => false,
             // It lives on, and its folder is of this machine.
             Self::Watch(_) => false,
+            Self::Worker(command) => !command.is_join(),
             // An endless input would block the owner; only the last step is handed over.
             Self::Put(args) => !args.reads_stdin(),
             Self::Txn(args) => !args.reads_stdin(),
@@ -265,6 +270,7 @@ impl Command {
             Self::Audit(_) | Self::Whoami(_) => true,
             Self::Verify(args) => !args.executes(),
             Self::Image(command) => command.only_reads(),
+            Self::Worker(command) => !command.is_join(),
             Self::Notify(command) => command.only_reads(),
             Self::Watch(args) => args.only_reads(),
             Self::Repo(repo::Command::List(_) | repo::Command::Show(_)) => true,
@@ -332,6 +338,7 @@ impl Command {
             Self::Login(args) => login::login(cx, args),
             Self::Logout(args) => login::logout(cx, args),
             Self::Whoami(args) => whoami::run(cx, args),
+            Self::Worker(command) => command.run(cx),
             Self::Completions(args) => completions::run(cx, args),
             Self::Version(args) => version::run(cx, args),
             Self::Help(args) => help::run(cx, args),

@@ -117,6 +117,8 @@ const TABLE: &[Row] = &[
     Row::By("login", &["createLoginLink"]),
     Row::None("logout", OF_THE_CALLER),
     Row::By("whoami", &["whoami"]),
+    Row::None("worker join", "it is the worker"),
+    Row::By("worker list", &["listWorkers"]),
     Row::None("completions", ABOUT_ITSELF),
     Row::None("version", ABOUT_ITSELF),
     Row::None("help", ABOUT_ITSELF),

@@ -12,6 +12,7 @@ use answers::watch::TroubleView;
 use engine::Engine;
 use nix::sys::signal::Signal;
 use notifications::Carrier;
+use sandbox::ExecutorKind;
 use server::{CommandLines, Machine, Options, Server, Tls, Traces};
 use specs::{ErrorKind, WatchName};
 use tokio::sync::{oneshot, watch};
@@ -125,6 +126,9 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let telling = Beside::start(|stop| tell(sent_store, carrier, stop));
         let watching = (!args.on_request).then(|| Watching::start(engine)).transpose()?;
         introduce(cx, engine)?;
+        if engine.executor().kind == ExecutorKind::Workers && !args.listens() {
+            cx.notes().line("no worker can join without --listen, so no datum runs");
+        }
         let manager = Manager::of(cx.env());
         manager.ready();
         let served = tokio::select! {
@@ -134,6 +138,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         if let Some(watching) = watching {
             watching.end().await;
         }
+        // While workers are still connected, so that their sandboxes are closed and not lost.
+        engine.close().await;
         for beside in listening.into_iter().chain(tracing).chain([telling]) {
             beside.end().await;
         }

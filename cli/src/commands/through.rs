@@ -42,6 +42,8 @@ impl Command {
             Self::Pipeline(command) if !command.needs_store() => RunsIn::Called,
             Self::Schema(_) | Self::Completions(_) | Self::Version(_) | Self::Help(_) => RunsIn::Called,
             Self::Login(_) | Self::Logout(_) => RunsIn::Called,
+            // It names its server itself.
+            Self::Worker(command) if command.is_join() => RunsIn::Called,
             Self::Config(_) | Self::Repo(_) | Self::Branch(_) | Self::Tag(_) | Self::Pipeline(_) => RunsIn::Server,
             Self::Secret(_) | Self::Image(_) | Self::Key(_) | Self::Commit(_) => RunsIn::Server,
             Self::Put(_) | Self::Rm(_) | Self::Mv(_) | Self::Cp(_) | Self::Revert(_) | Self::Txn(_) => RunsIn::Server,
@@ -56,7 +58,7 @@ impl Command {
                 RunsIn::Server
             }
             Self::Wait(_) | Self::Logs(_) | Self::Whoami(_) | Self::Token(_) | Self::Audit(_) => RunsIn::Server,
-            Self::Notify(_) | Self::Watch(_) => RunsIn::Server,
+            Self::Notify(_) | Self::Watch(_) | Self::Worker(_) => RunsIn::Server,
         }
     }
 
@@ -83,7 +85,7 @@ impl Command {
             Self::Rm(_) | Self::Mv(_) | Self::Cp(_) | Self::Revert(_) | Self::Cat(_) | Self::Ls(_) => {}
             Self::Log(_) | Self::Show(_) | Self::Status(_) | Self::Job(_) | Self::Datum(_) | Self::Trace(_) => {}
             Self::Explain(_) | Self::Metrics(_) | Self::Gc(_) | Self::Run(_) | Self::Wait(_) | Self::Logs(_) => {}
-            Self::Token(_) | Self::Audit(_) | Self::Notify(_) | Self::Watch(_) => {}
+            Self::Token(_) | Self::Audit(_) | Self::Notify(_) | Self::Watch(_) | Self::Worker(_) => {}
         }
         Ok(None)
     }
@@ -105,7 +107,7 @@ impl Command {
             Self::Image(command) if !command.only_reads() => {
                 (access.is_unlimited(), "of role admin for all repositories")
             }
-            Self::Fsck(_) => (access.sees_all(), "for all repositories"),
+            Self::Fsck(_) | Self::Worker(_) => (access.sees_all(), "for all repositories"),
             _ => (true, ""),
         };
         if is_allowed {
@@ -134,7 +136,7 @@ impl Command {
             Self::Trace(_) | Self::Explain(_) | Self::Find(_) | Self::Verify(_) | Self::Metrics(_) => Writes::Nothing,
             Self::Mirror(_) | Self::Gc(_) | Self::Plan(_) | Self::Run(_) | Self::Wait(_) => Writes::Nothing,
             Self::Logs(_) | Self::Get(_) | Self::Try(_) | Self::Token(_) | Self::Audit(_) => Writes::Nothing,
-            Self::Notify(_) | Self::Watch(_) => Writes::Nothing,
+            Self::Notify(_) | Self::Watch(_) | Self::Worker(_) => Writes::Nothing,
         }
     }
 }

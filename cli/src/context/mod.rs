@@ -15,6 +15,7 @@ use repos::OpenOptions;
 use repos::files::StatPlace;
 use repos::place::Access;
 use repos::time::Clock;
+use sandbox::Workers;
 use specs::ErrorKind;
 
 use crate::error::{CliError, Result};
@@ -44,6 +45,7 @@ pub(crate) struct Context {
     /// How the store compares with what was seen of it before; `None` if nothing is recorded.
     standing: OnceLock<Option<Standing>>,
     engine: Option<Arc<Engine>>,
+    workers: Workers,
     run_for: RunFor,
 }
 
@@ -69,6 +71,7 @@ impl Context {
             };
             opened.set(store).ok();
         }
+        let workers = engine.as_ref().map_or_else(Workers::new, |engine| engine.workers().clone());
         Ok(Self {
             flags,
             clock,
@@ -79,6 +82,7 @@ impl Context {
             opening: Mutex::new(()),
             standing: OnceLock::new(),
             engine,
+            workers,
             run_for,
         })
     }
@@ -167,12 +171,16 @@ impl Context {
         self.invocation.cancel.heed(1)
     }
 
+    /// The folder of pv among what this user can do without.
+    pub(crate) fn cache_folder(&self) -> Option<PathBuf> {
+        let home = || self.env().get("HOME").map(|home| Path::new(home).join(".cache"));
+        let cache = self.env().get("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        Some(cache.or_else(home)?.join("pv"))
+    }
+
     /// Where this machine keeps the digests of files that were put to the store with this id, through a server.
     pub(crate) fn stat_place(&self, store: &str) -> Option<StatPlace> {
-        let home = || self.env().get("HOME").map(|home| Path::new(home).join(".cache"));
-        let cache =
-            self.env().get("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home)?;
-        Some(StatPlace::in_cache(&cache.join("pv"), store))
+        Some(StatPlace::in_cache(&self.cache_folder()?, store))
     }
 
     /// The folder that holds the store.
@@ -254,6 +262,11 @@ impl Context {
     /// Like [`Self::engine`], but may outlive this command.
     pub(crate) fn engine_handle(&self) -> Option<Arc<Engine>> {
         self.engine.clone()
+    }
+
+    /// The machines that have joined this process as workers.
+    pub(crate) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// How this process runs commands for other processes while it owns the store.

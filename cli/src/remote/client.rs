@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::connection::{Socket, connect};
+use super::connection::{COMMANDS, Socket, connect};
 use super::incoming::Fetches;
 pub(crate) use super::incoming::Incoming;
 pub(crate) use super::outgoing::Outgoing;
@@ -194,7 +194,7 @@ impl Remote<'_> {
     async fn until_ended(&mut self, repeat: Repeat) -> Result<u8> {
         let mut patience = Patience::default();
         loop {
-            let attempt = match connect(self.server).await {
+            let attempt = match connect(self.server, COMMANDS).await {
                 Ok(socket) => {
                     patience.was_there = true;
                     self.attempt(socket).await?

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Certificate, Client, Response, StatusCode, Upgraded, header};
+use reqwest::{Certificate, Client, Method, Response, StatusCode, Upgraded, header};
 use specs::ErrorKind;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -17,7 +17,11 @@ use super::servers::Server;
 use crate::error::{CliError, Result};
 
 /// Where commands are run, below the server's URL.
-const COMMANDS: &str = "api/v1/commands";
+pub(super) const COMMANDS: &str = "api/v1/commands";
+/// Where workers join.
+pub(super) const JOIN: &str = "api/v1/workers/join";
+/// Who a token belongs to.
+const WHOAMI: &str = "api/v1/whoami";
 /// Where login links are made.
 const LOGIN_LINKS: &str = "api/v1/login-links";
 /// Timeout for connecting.
@@ -56,9 +60,9 @@ impl From<CliError> for NoConnection {
     }
 }
 
-/// Connects.
-pub(super) async fn connect(server: &Server) -> Result<Socket, NoConnection> {
-    let url = server.url.join(COMMANDS).map_err(|error| server.failed(&error))?;
+/// Connects to this address, below the server's URL.
+pub(super) async fn connect(server: &Server, address: &str) -> Result<Socket, NoConnection> {
+    let url = server.url.join(address).map_err(|error| server.failed(&error))?;
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| server.failed(&error))?;
     let failed = |error: reqwest::Error| {
@@ -95,11 +99,33 @@ pub(crate) struct LoginLink {
 
 /// Asks for a login link.
 pub(crate) async fn login_link(server: &Server) -> Result<LoginLink> {
-    let url = server.url.join(LOGIN_LINKS).map_err(|error| server.failed(&error))?;
-    let request = client(server)?.post(url).bearer_auth(&server.token).send();
+    ask(server, Method::POST, LOGIN_LINKS).await
+}
+
+/// Who a token belongs to.
+#[derive(Debug, serde::Deserialize)]
+pub(crate) struct TokenOwner {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its role.
+    pub(crate) role: String,
+    /// When it ends, if it does.
+    #[serde(default)]
+    pub(crate) expires_at: Option<repos::Timestamp>,
+}
+
+/// Asks a server who its token belongs to.
+pub(crate) async fn token_owner(server: &Server) -> Result<TokenOwner> {
+    ask(server, Method::GET, WHOAMI).await
+}
+
+/// The answer to a request without a body.
+async fn ask<T: serde::de::DeserializeOwned>(server: &Server, method: Method, address: &str) -> Result<T> {
+    let url = server.url.join(address).map_err(|error| server.failed(&error))?;
+    let request = client(server)?.request(method, url).bearer_auth(&server.token).send();
     let answer = tokio::time::timeout(ANSWER, request).await;
     let answer = answer.map_err(|_| server.silent(ANSWER))?.map_err(|error| server.failed(&error))?;
-    if answer.status() != StatusCode::CREATED {
+    if !answer.status().is_success() {
         return Err(refused(server, answer).await);
     }
     let body = answer.bytes().await.map_err(|error| server.failed(&error))?;

@@ -23,6 +23,7 @@
 //! - `objects`, `outgoing` content that a client sends, on both sides; `incoming` content that it fetches
 //! - `servers` which server to use, and the tokens of `pv login`
 //! - `connection` from a URL and a token to a WebSocket
+//! - `joining` the connections of a worker, which are no commands
 //! - `printing` writes what comes from a server
 //! - `patience` how long a command is tried again
 //! - `typed` standard input, read only when the command wants some
@@ -33,6 +34,7 @@
 pub(crate) mod client;
 mod connection;
 mod incoming;
+pub(crate) mod joining;
 pub(crate) mod objects;
 mod orders;
 pub(crate) mod outgoing;
@@ -46,4 +48,4 @@ mod streams;
 mod terminal;
 mod typed;
 
-pub(crate) use connection::login_link;
+pub(crate) use connection::{login_link, token_owner};

@@ -7,7 +7,7 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
@@ -136,6 +136,11 @@ impl Kept {
         let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".config"));
         let config = env.get("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or_else(home)?;
         Some(Self { file: config.join("pv/servers") })
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// All URLs with their tokens, the newest last.

@@ -20,6 +20,7 @@
 //! graph    the graph of repositories and pipelines, now or at an earlier moment
 //! logs     output of user code
 //! watch    watched folders, and how they are doing
+//! worker   machines that have joined the engine of this process
 //! status   an overview of the store, and what needs the user
 //! storage  what takes how much of the disk
 //! setting  settings, and the names of secrets
@@ -81,3 +82,4 @@ pub mod trial;
 pub mod upkeep;
 pub mod watch;
 pub mod words;
+pub mod worker;

@@ -168,6 +168,9 @@ fn need(store: &Store, live: Option<&Live>, view: &PipelineView, causes: &mut Ca
         PipelineState::Current | PipelineState::Running => return Ok(None),
         // The upstream pipeline is the one that needs attention.
         PipelineState::Failed if newest.is_some_and(|job| job.state == JobState::Unrunnable) => return Ok(None),
+        PipelineState::Pending if view.waits_for == Some(WaitsFor::Worker) => {
+            (format!("pending{why}"), vec!["pv worker join --help".to_owned()])
+        }
         // It waits for another pipeline, and continues when that one does.
         PipelineState::Pending if view.waits_for != Some(WaitsFor::Engine) => return Ok(None),
         PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),

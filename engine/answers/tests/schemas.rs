@@ -52,6 +52,7 @@ fn all() -> Vec<Module> {
         types!(event: EventView, Happened),
         types!(token: CreatedToken, TokenView),
         types!(watch: TroubleView, WatchView),
+        types!(worker: WorkerView),
         types!(find: FoundView, PeriodView),
         types!(object: CodeView, ContentView, ImageUse, MapView, ResultView, SigningKeyView),
         types!(trace: AtHead, BranchCommit, Brought, DatumNode, Extent, FileNode, Forward, ForwardPeriod, ForwardPlace, InputNode, Made, Mention, Now, Origin, Reader, SameAs, SourceNode, Start, Trace, VersionNode),

@@ -1,7 +1,7 @@
 //! Which executor a store uses: a setting, chosen once and then kept.
 //!
 //! `auto` becomes docker if that responds, otherwise process, at the first apply or run. From then on an executor that does not respond is
-//! an error and never a reason to use the other one: the two give different recipes.
+//! an error and never a reason to use the other one: the two give different recipes. Workers are never chosen by `auto`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,13 +14,15 @@ use specs::Network;
 use crate::error::Result;
 use sandbox::{ExecError, Executor, ExecutorInfo};
 
-/// The executors of this machine; the store says which one is used.
+/// The executors; the store says which one is used.
 #[derive(Debug, Clone)]
 pub struct Executors {
     /// Containers.
     pub docker: Arc<dyn Executor>,
     /// Processes on this host.
     pub process: Arc<dyn Executor>,
+    /// Machines that have joined.
+    pub workers: Arc<dyn Executor>,
 }
 
 impl Executors {
@@ -29,7 +31,27 @@ impl Executors {
         match kind {
             ExecutorKind::Docker => &self.docker,
             ExecutorKind::Process => &self.process,
+            ExecutorKind::Workers => &self.workers,
         }
+    }
+
+    /// The one of a kind, which can run something now: others wait for machines to join, which a command that ends cannot.
+    pub async fn ready(&self, kind: ExecutorKind) -> Result<Arc<dyn Executor>, ExecError> {
+        let executor = self.of(kind);
+        executor.check().await?;
+        if executor.slots().is_some_and(|slots| *slots.borrow() == 0) {
+            return Err(ExecError::Unsuited { executor: kind, why: "has no machine: none has joined this process" });
+        }
+        Ok(executor.clone())
+    }
+}
+
+/// Whether a stage runs among the files of a host, and not of an image. Workers run a stage with an image in a container.
+pub(crate) fn runs_on_host(kind: ExecutorKind, has_image: bool) -> bool {
+    match kind {
+        ExecutorKind::Docker => false,
+        ExecutorKind::Process => true,
+        ExecutorKind::Workers => !has_image,
     }
 }
 
@@ -81,5 +103,9 @@ pub fn default_network(store: &Store) -> Result<Network> {
 
 /// Host paths that the process executor shows to stages besides its own.
 pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
+    // They are paths of this machine.
+    if store.setting(&EXECUTOR)? == Some(ExecutorKind::Workers) {
+        return Ok(Vec::new());
+    }
     Ok(store.setting(&settings::PROCESS_PATHS)?.0)
 }

@@ -34,6 +34,10 @@ pub enum WaitsFor {
     Hidden,
     /// Space on the disk.
     Disk,
+    /// A worker: none has joined.
+    Worker,
+    /// A worker that suits it and has a free slot.
+    Room,
     /// Only an engine to run it.
     Engine,
 }
@@ -45,6 +49,8 @@ impl fmt::Display for WaitsFor {
             Self::Pipeline(name) => write!(f, "for {name}"),
             Self::Hidden => f.pad("for a pipeline that is not visible to you"),
             Self::Disk => f.pad("disk"),
+            Self::Worker => f.pad("no worker has joined: pv worker join URL"),
+            Self::Room => f.pad("no worker that suits it has a free slot"),
             Self::Engine => f.pad("for pv run"),
         }
     }

@@ -27,7 +27,7 @@ pub struct JobKey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LiveState {
-    /// It has not started, or the disk is full: see [`WaitsFor`].
+    /// It has not started, or its datums must not begin: see [`WaitsFor`].
     Waiting,
     /// Its datums are being processed.
     Running,
@@ -128,6 +128,8 @@ pub struct LiveJob {
     pub counts: Counts,
     /// Datums being executed, with their start times.
     pub running: BTreeMap<DatumId, Timestamp>,
+    /// How many of them wait for a sandbox of a worker.
+    opening: usize,
     /// What it has done and printed.
     pub feed: Arc<Feed>,
     /// Durations of the last executed datums in seconds, newest last; at most [`REMEMBERED`].
@@ -149,8 +151,15 @@ impl LiveJob {
             started_at: None,
             counts: Counts::default(),
             running: BTreeMap::new(),
+            opening: 0,
             took: VecDeque::new(),
         }
+    }
+
+    /// What it waits for, also if that is so because each datum that it began waits for a worker.
+    pub fn awaits(&self) -> Option<WaitsFor> {
+        let all_wait = self.state == LiveState::Running && self.opening > 0 && self.opening >= self.running.len();
+        self.waits_for.clone().or_else(|| all_wait.then_some(WaitsFor::Room))
     }
 
     /// Executed datums per second since the start; `None` until one has ended.
@@ -214,6 +223,20 @@ struct Inner {
     /// Those who wait for jobs of a run to begin.
     expecting: Mutex<Vec<(u64, mpsc::UnboundedSender<Arc<Feed>>)>>,
     feed: broadcast::Sender<EngineEvent>,
+}
+
+/// A datum of a job that waits for a sandbox.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    live: Live,
+    job: JobKey,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.live.update(&self.job, |live| live.opening = live.opening.saturating_sub(1));
+        self.live.tell(EngineEvent::Changed(self.job.clone()));
+    }
 }
 
 /// Number of events that a slow listener may lag behind before it misses some.
@@ -298,10 +321,25 @@ impl Live {
 
     /// Changes jobs that have begun from one state to another.
     fn shift(&self, from: LiveState, to: LiveState, waits_for: Option<&WaitsFor>, now: Timestamp) {
+        let mut changed = Vec::new();
         let mut jobs = self.jobs();
-        for live in jobs.values_mut().filter(|live| live.state == from && live.started_at.is_some()) {
-            *live = LiveJob { state: to, waits_for: waits_for.cloned(), since: now, ..live.clone() };
+        for (key, live) in &mut *jobs {
+            if live.state == from && live.started_at.is_some() {
+                *live = LiveJob { state: to, waits_for: waits_for.cloned(), since: now, ..live.clone() };
+                changed.push(key.clone());
+            }
         }
+        drop(jobs);
+        for job in changed {
+            self.tell(EngineEvent::Changed(job));
+        }
+    }
+
+    /// Counts one of a job's datums as waiting for a sandbox of a worker, until the return value is dropped.
+    pub(crate) fn opens(&self, job: &JobKey) -> Opening {
+        self.update(job, |live| live.opening += 1);
+        self.tell(EngineEvent::Changed(job.clone()));
+        Opening { live: self.clone(), job: job.clone() }
     }
 
     pub(crate) fn update(&self, job: &JobKey, change: impl FnOnce(&mut LiveJob)) {

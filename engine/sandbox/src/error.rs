@@ -90,6 +90,38 @@ pub enum ExecError {
         /// The agent's complaint, or how the connection ended.
         why: String,
     },
+    /// The worker that ran the sandbox went away, or nothing was heard of it for too long.
+    #[error("worker `{worker}` was lost: {why}")]
+    WorkerLost {
+        /// Its name.
+        worker: String,
+        /// How that is known.
+        why: String,
+    },
+    /// No worker can answer a question about images.
+    #[error("no worker with {executor} has joined")]
+    NoWorker {
+        /// The executor that such a worker has.
+        executor: ExecutorKind,
+    },
+    /// A worker cannot do what was asked of it.
+    #[error("worker `{worker}`: {why}")]
+    OnWorker {
+        /// Its name.
+        worker: String,
+        /// The kind of the worker's own error.
+        kind: ErrorKind,
+        /// That error, with its causes.
+        why: String,
+        /// What the worker's executor suggests.
+        hint: Option<String>,
+    },
+    /// The engine does not take this worker.
+    #[error("the engine refuses this worker: {why}")]
+    JoinRefused {
+        /// Its words.
+        why: String,
+    },
     /// A path of the host cannot be used.
     #[error("cannot {action} `{}`", .path.display())]
     Io {
@@ -135,10 +167,13 @@ impl ExecError {
             | Self::Docker { .. }
             | Self::NoBridge { .. }
             | Self::SandboxLost { .. }
+            | Self::WorkerLost { .. }
+            | Self::NoWorker { .. }
             | Self::Io { .. } => ErrorKind::Unavailable,
             Self::ImageNotFound { .. } | Self::ImageGone { .. } => ErrorKind::NotFound,
             Self::Unsuited { .. } => ErrorKind::Usage,
-            Self::Caller { kind, .. } => *kind,
+            Self::JoinRefused { .. } => ErrorKind::Refused,
+            Self::Caller { kind, .. } | Self::OnWorker { kind, .. } => *kind,
         }
     }
 
@@ -173,7 +208,13 @@ impl ExecError {
                 "start the engine without `--bridge=none`; or, if no stage needs a network, run: pv config set network none\nthen  pv pipeline apply -f FILE"
                     .to_owned(),
             ),
+            Self::NoWorker { executor } => {
+                Some(format!("run on a machine with {executor}: pv worker join URL --executor {executor}"))
+            }
+            Self::OnWorker { hint, .. } => hint.clone(),
             Self::Unsuited { .. }
+            | Self::WorkerLost { .. }
+            | Self::JoinRefused { .. }
             | Self::Docker { .. }
             | Self::SandboxLost { .. }
             | Self::Io { .. }

@@ -6,6 +6,8 @@ use std::io::Write;
 
 use async_trait::async_trait;
 use repos::documents::ExecutorKind;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::error::ExecError;
 use crate::image::{Image, PullProgress, SameImage};
@@ -14,7 +16,7 @@ use crate::saved::{SavedImage, SavedImages};
 use crate::task::{FileSource, SandboxSpec};
 
 /// What an executor reports about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExecutorInfo {
     /// Which executor.
     pub kind: ExecutorKind,
@@ -71,6 +73,17 @@ pub trait Executor: Debug + Send + Sync + 'static {
 
     /// Opens a sandbox with the agent in it and `code` (read from `files`) laid out; it serves one try after another.
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError>;
+
+    /// How many tries may run at the same time, if the executor itself says so; changes as machines come and go. Then `open` may wait until a
+    /// machine joins that suits, and may be dropped while it does.
+    fn slots(&self) -> Option<watch::Receiver<usize>> {
+        None
+    }
+
+    /// Whether there are as many sandboxes as tries may run at the same time, so that idle ones should make room for others.
+    fn is_full(&self) -> bool {
+        false
+    }
 
     /// Removes what engines of this store left behind, except for the instances in `alive` and this one.
     async fn clean_up(&self, alive: &BTreeSet<String>) -> Result<(), ExecError>;

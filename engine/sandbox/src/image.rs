@@ -46,7 +46,7 @@ impl ImageConfig {
 }
 
 /// An image in the container engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Image {
     /// The reference in the spec.
     pub reference: String,
@@ -66,7 +66,7 @@ impl Image {
 }
 
 /// A step of a pull.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PullProgress {
     /// Short id of a layer; empty for the whole.
     pub layer: String,
@@ -79,7 +79,7 @@ pub struct PullProgress {
 }
 
 /// Where an image may be found, and its required identity.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SameImage {
     /// The id it had in the engine.
     pub id: String,

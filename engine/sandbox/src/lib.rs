@@ -19,6 +19,7 @@
 //! docker      warm containers
 //! process     Linux namespaces, without a container engine
 //! scripted    runs a function of a test instead of a command
+//! remote      sandboxes on other machines, whose workers dial the engine
 //! contract    what each executor must guarantee, as tests
 //! ```
 //! Not here: which datum runs where and when, how its output is stored, retries.
@@ -34,6 +35,7 @@ mod held;
 mod image;
 mod process;
 pub(crate) mod protocol;
+mod remote;
 mod sandbox;
 mod saved;
 #[cfg(any(test, feature = "testing"))]
@@ -45,6 +47,7 @@ pub use error::ExecError;
 pub use executor::{Executor, ExecutorInfo, OnPull, Owner};
 pub use image::{Image, ImageConfig, PullProgress, SameImage};
 pub use process::{ProcessExecutor, ProcessSettings};
+pub use remote::{Dial, DialError, Link, WorkerNews, WorkerOptions, WorkerState, Workers, work};
 pub use repos::documents::ExecutorKind;
 pub use sandbox::Sandbox;
 pub use saved::{Incoming, SavedImage, SavedImages};

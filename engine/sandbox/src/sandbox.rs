@@ -1,7 +1,7 @@
 //! A sandbox and its tries: the engine's half of the conversation with the agent, for every executor.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,10 +25,45 @@ pub(super) trait Guard: Send + Sync {
     async fn end(self: Box<Self>) -> Result<(), ExecError>;
 }
 
+/// A try that a sandbox may receive while another runs.
+pub(super) type Next<'a> = Pin<Box<dyn Future<Output = Option<Arc<DatumTask>>> + Send + 'a>>;
+
+/// A sandbox on another machine; the methods are those of [`Sandbox`].
+#[async_trait]
+pub(super) trait Elsewhere: Send {
+    /// Name of the worker that runs it.
+    fn worker(&self) -> &str;
+
+    async fn run_before(
+        &mut self,
+        task: &Arc<DatumTask>,
+        files: &dyn FileSource,
+        events: &mut dyn EventSink,
+        next: Next<'_>,
+    ) -> Result<Outcome, ExecError>;
+
+    fn has_memory_limit(&self) -> bool;
+
+    fn is_clean(&self) -> bool;
+
+    fn spent_by(&self) -> Option<&str>;
+
+    async fn close(self: Box<Self>) -> Result<(), ExecError>;
+}
+
 /// A place in which commands run, one try after another, each from a clean state.
 ///
 /// Call `close` when done. If it is only dropped, the agent ends too, but its leftovers stay until the next clean-up.
-pub struct Sandbox {
+pub struct Sandbox(Place);
+
+enum Place {
+    /// Its agent is connected to this process.
+    Here(Box<Local>),
+    Elsewhere(Box<dyn Elsewhere>),
+}
+
+/// A sandbox whose agent is connected to this process.
+struct Local {
     connection: Connection,
     guard: Box<dyn Guard>,
     /// Why no further try may run here; also set during a try, so that a try dropped halfway is noticed.
@@ -37,6 +72,8 @@ pub struct Sandbox {
     /// The try announced while the last one ran.
     staged: Option<Staged>,
     has_memory_limit: bool,
+    /// The worker that it is on, if it is not on this machine.
+    worker: Option<String>,
 }
 
 /// A try whose inputs the agent has, but not the command to start.
@@ -50,7 +87,8 @@ struct Staged {
 
 impl fmt::Debug for Sandbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sandbox").field("lost", &self.lost).finish_non_exhaustive()
+        let spent_by = self.spent_by();
+        f.debug_struct("Sandbox").field("worker", &self.worker()).field("spent_by", &spent_by).finish_non_exhaustive()
     }
 }
 
@@ -65,8 +103,41 @@ impl Sandbox {
     ) -> Result<Self, (ExecError, Box<dyn Guard>)> {
         let has_memory_limit = settings.has_memory_limit;
         match greet(&mut connection, settings, code, files).await {
-            Ok(()) => Ok(Self { connection, guard, lost: None, held: Held::default(), staged: None, has_memory_limit }),
+            Ok(()) => {
+                let local = Local {
+                    connection,
+                    guard,
+                    lost: None,
+                    held: Held::default(),
+                    staged: None,
+                    has_memory_limit,
+                    worker: None,
+                };
+                Ok(Self(Place::Here(Box::new(local))))
+            }
             Err(error) => Err((error, guard)),
+        }
+    }
+
+    /// The same, as one of a worker: if it is lost, the worker is.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn on_worker(mut self, worker: Option<String>) -> Self {
+        if let Place::Here(local) = &mut self.0 {
+            local.worker = worker;
+        }
+        self
+    }
+
+    /// A sandbox that a worker has opened.
+    pub(super) fn elsewhere(sandbox: Box<dyn Elsewhere>) -> Self {
+        Self(Place::Elsewhere(sandbox))
+    }
+
+    /// Name of the worker that runs it; `None` if this process does.
+    pub fn worker(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Here(local) => local.worker.as_deref(),
+            Place::Elsewhere(sandbox) => Some(sandbox.worker()),
         }
     }
 
@@ -86,6 +157,65 @@ impl Sandbox {
     /// Runs one try; meanwhile the sandbox receives the inputs of the try from `next`, which is started by the next call if that asks for
     /// it.
     pub async fn run_before(
+        &mut self,
+        task: &Arc<DatumTask>,
+        files: &dyn FileSource,
+        events: &mut dyn EventSink,
+        next: impl Future<Output = Option<Arc<DatumTask>>> + Send,
+    ) -> Result<Outcome, ExecError> {
+        match &mut self.0 {
+            Place::Here(local) => {
+                let done = local.run_before(task, files, events, next).await;
+                done.map_err(|error| match (error, &local.worker) {
+                    (ExecError::SandboxLost { why }, Some(worker)) => {
+                        ExecError::WorkerLost { worker: worker.clone(), why }
+                    }
+                    (error, _) => error,
+                })
+            }
+            Place::Elsewhere(sandbox) => sandbox.run_before(task, files, events, Box::pin(next)).await,
+        }
+    }
+
+    /// Whether no announced try is pending, and another try may run.
+    pub fn is_clean(&self) -> bool {
+        match &self.0 {
+            Place::Here(local) => local.staged.is_none() && local.lost.is_none(),
+            Place::Elsewhere(sandbox) => sandbox.is_clean(),
+        }
+    }
+
+    /// Why no other try may run in it: the last one did not end, or left something that another would notice.
+    pub fn spent_by(&self) -> Option<&str> {
+        match &self.0 {
+            Place::Here(local) => local.lost.as_deref(),
+            Place::Elsewhere(sandbox) => sandbox.spent_by(),
+        }
+    }
+
+    /// Whether it has a memory limit that is enforced.
+    pub fn has_memory_limit(&self) -> bool {
+        match &self.0 {
+            Place::Here(local) => local.has_memory_limit,
+            Place::Elsewhere(sandbox) => sandbox.has_memory_limit(),
+        }
+    }
+
+    /// Ends the sandbox and everything in it.
+    pub async fn close(self) -> Result<(), ExecError> {
+        match self.0 {
+            Place::Here(local) => {
+                let Local { connection, guard, .. } = *local;
+                connection.close().await;
+                guard.end().await
+            }
+            Place::Elsewhere(sandbox) => sandbox.close().await,
+        }
+    }
+}
+
+impl Local {
+    async fn run_before(
         &mut self,
         task: &Arc<DatumTask>,
         files: &dyn FileSource,
@@ -155,28 +285,6 @@ impl Sandbox {
             since: over.map_or(Duration::ZERO, |over| over.elapsed()),
             out_of_memory: report.out_of_memory,
         })
-    }
-
-    /// Whether no announced try is pending, and another try may run.
-    pub fn is_clean(&self) -> bool {
-        self.staged.is_none() && self.spent_by().is_none()
-    }
-
-    /// Why no other try may run in it: the last one did not end, or left something that another would notice.
-    pub fn spent_by(&self) -> Option<&str> {
-        self.lost.as_deref()
-    }
-
-    /// Whether it has a memory limit that is enforced.
-    pub fn has_memory_limit(&self) -> bool {
-        self.has_memory_limit
-    }
-
-    /// Ends the sandbox and everything in it.
-    pub async fn close(self) -> Result<(), ExecError> {
-        let Self { connection, guard, .. } = self;
-        connection.close().await;
-        guard.end().await
     }
 }
 

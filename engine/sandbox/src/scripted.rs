@@ -52,12 +52,19 @@ type Script = Arc<dyn Fn(Call) -> Reply + Send + Sync>;
 #[derive(Clone)]
 pub struct ScriptedExecutor {
     script: Script,
+    worker: Option<String>,
 }
 
 impl ScriptedExecutor {
     /// An executor that runs this function for every command.
     pub fn new(script: impl Fn(Call) -> Reply + Send + Sync + 'static) -> Self {
-        Self { script: Arc::new(script) }
+        Self { script: Arc::new(script), worker: None }
+    }
+
+    /// The same, with sandboxes that say that they are on this worker.
+    #[must_use]
+    pub fn on_worker(self, name: &str) -> Self {
+        Self { worker: Some(name.to_owned()), ..self }
     }
 }
 
@@ -104,6 +111,7 @@ impl Executor for ScriptedExecutor {
         let settings = Settings { has_memory_limit: memory_bytes.is_some(), ..Settings::default() };
         Sandbox::start(connection, Box::new(Agent(thread)), settings, &spec.code, files)
             .await
+            .map(|sandbox| sandbox.on_worker(self.worker.clone()))
             .map_err(|(error, _)| error)
     }
 

@@ -18,7 +18,7 @@ use crate::error::ExecError;
 use crate::image::SameImage;
 
 /// Limits of a sandbox; `None` for no limit. The process executor ignores them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Resources {
     /// Thousandths of a core.
     pub cpu_thousandths: Option<u64>,
@@ -29,7 +29,7 @@ pub struct Resources {
 }
 
 /// Properties of all tries in one sandbox; sandboxes with equal specs are interchangeable.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SandboxSpec {
     /// Id of an image from [`super::Image::id`]; `None` for the process executor.
     pub image: Option<String>,
@@ -90,7 +90,7 @@ impl fmt::Debug for SecretFile {
 }
 
 /// A file to lay out in the sandbox.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct InputFile {
     /// Relative to `/pfs` (or the directory of the code), without a leading `/`, such as `images/cam1/a.jpg`; the first part is never
     /// `out`.
@@ -127,8 +127,8 @@ impl Default for OutputLimits {
     }
 }
 
-/// One try of one datum.
-#[derive(Clone, Default)]
+/// One try of one datum. It travels to workers with its secrets, but without the console.
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub struct DatumTask {
     /// Program and arguments; no shell.
     pub cmd: Vec<String>,
@@ -149,6 +149,7 @@ pub struct DatumTask {
     /// Whether the content of `/pfs/out` is discarded.
     pub drops_output: bool,
     /// Input typed at the command; `None` for none.
+    #[serde(skip)]
     pub console: Option<Console>,
 }
 
@@ -256,7 +257,7 @@ pub enum Exit {
 /// A finished try. Times are durations, never dates, so a wrong date in a remote sandbox is harmless.
 ///
 /// Sending files and handling them on the other side overlap for all but the smallest, so the longer of both is what a part took.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outcome {
     /// How it ended.
     pub exit: Exit,

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use answers::worker::{self, WorkerView};
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -13,9 +14,9 @@ use engine::Engine;
 use engine::live::{EngineEvent, Live};
 use engine::run::Actor;
 use notifications::Carrier;
-use repos::Store;
 use repos::access::{Access, Right, Role};
-use repos::tokens::{AuditLine, Token, WhyNot};
+use repos::tokens::{AuditLine, Token, TokenState, WhyNot};
+use repos::{Store, Timestamp};
 use specs::ErrorKind;
 use tokio::sync::{broadcast, watch};
 use tracing::Instrument;
@@ -91,6 +92,19 @@ impl Call {
             Ok(access) if access == *self.access => Ok(()),
             _ => Err(wrong_token()),
         }
+    }
+
+    /// When the token ends, if it does.
+    pub(crate) fn expires_at(&self) -> Option<Timestamp> {
+        let now = self.app.store().clock().now();
+        let rows = self.app.tokens().list().unwrap_or_default();
+        let works = |state| matches!(state, TokenState::Valid | TokenState::EndsSoon);
+        rows.iter().find(|row| row.name.as_str() == self.access.who && works(row.state(now)))?.expires_at
+    }
+
+    /// The workers that have joined.
+    pub(crate) fn workers(&self) -> Vec<WorkerView> {
+        worker::workers(self.app.engine().workers())
     }
 
     /// The records of the journal from now on.
@@ -375,7 +389,8 @@ fn is_change(request: &Request) -> bool {
     !request.method().is_safe() || request.headers().contains_key(header::UPGRADE)
 }
 
-fn allowed(access: &Access, needs: Needs) -> Result<()> {
+/// Refuses whoever has not the role and the right that an operation needs.
+pub(crate) fn allowed(access: &Access, needs: Needs) -> Result<()> {
     if access.role < needs.role {
         let detail = format!(
             "`{}` needs a token of role {}; `{}` is a {}",

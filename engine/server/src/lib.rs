@@ -18,7 +18,9 @@
 //! operation the form of an operation: method, path, role, and the types that describe it
 //! caller    who asks: from a token to a handle of the store that shows no more than the token allows
 //! login     the address of a login link
-//! commands  command lines of callers on other machines, over WebSockets
+//! conversation WebSockets, whose messages are handed on in both directions
+//! commands  command lines of callers on other machines
+//! workers   machines that execute datums for the engine
 //! parts     parameters, bodies and answers
 //! lists     pages with a cursor, or a stream of lines
 //! openapi   the document about all operations
@@ -37,6 +39,7 @@ mod api;
 mod app;
 mod caller;
 mod commands;
+mod conversation;
 mod events;
 mod handbook;
 mod keyed;
@@ -57,6 +60,7 @@ mod resumable;
 mod scrape;
 mod steady;
 mod traces;
+mod workers;
 mod works;
 
 use std::io;
@@ -220,7 +224,7 @@ async fn count_jobs(app: &App) {
 /// Everything that the server answers.
 fn router(app: &App) -> Router {
     let api = api::router(app)
-        .merge(Router::new().route("/commands", commands::route(app)).with_state(app.clone()))
+        .merge(conversations(app))
         .method_not_allowed_fallback(wrong_method)
         .layer(DefaultBodyLimit::max(limits::JSON_BYTES));
     let routes = Router::new()
@@ -244,6 +248,12 @@ fn router(app: &App) -> Router {
     };
     let numbered = middleware::from_fn_with_state(app.clone(), caller::number);
     routes.fallback(nothing_here).layer(middleware::from_fn(steady::watch_body)).layer(numbered)
+}
+
+/// The addresses of conversations.
+fn conversations(app: &App) -> Router {
+    let routes = Router::new().route("/commands", commands::route(app)).route("/workers/join", workers::route(app));
+    routes.with_state(app.clone())
 }
 
 /// The same request for `/`.

@@ -64,7 +64,7 @@ fn table() -> Vec<Row> {
 #[rustfmt::skip]
 fn data_and_store() -> Vec<Row> {
     use About::{Repo, Seen, Store};
-    use Role::{Admin, Reader, Writer};
+    use Role::{Admin, Reader, Worker, Writer};
     vec![
         row("listRepos", "GET /repos", Reader, Seen),
         row("createRepo", "POST /repos", Admin, Repo).with(json!({ "name": "{r}{n}" })),
@@ -106,7 +106,7 @@ fn data_and_store() -> Vec<Row> {
         row("showStatus", "GET /status", Reader, Seen),
         row("plan", "GET /plan", Reader, Seen),
         row("listenToEvents", "GET /events?after=0&limit=1", Reader, Seen),
-        row("whoami", "GET /whoami", Reader, Seen),
+        row("whoami", "GET /whoami", Worker, Seen),
         row("createLoginLink", "POST /login-links", Reader, Seen),
         row("logOut", "DELETE /session", Reader, Seen),
         row("listOperations", "GET /operations", Reader, Seen),
@@ -118,6 +118,7 @@ fn data_and_store() -> Vec<Row> {
         row("keepSecret", "PUT /secrets/s{n}", Admin, Store).with(json!({ "values": { "key": "value" } })),
         row("deleteSecret", "DELETE /secrets/s{n}", Admin, Store).after("PUT /secrets/s{n}", json!({ "values": { "key": "value" } })),
         row("listKeys", "GET /keys", Reader, Store),
+        row("listWorkers", "GET /workers", Reader, Store),
         row("listTokens", "GET /tokens", Admin, Store),
         row("createToken", "POST /tokens", Admin, Store).with(json!({ "name": "new{n}", "role": "reader", "repos": ["*"] })),
         row("revokeToken", "DELETE /tokens/old{n}", Admin, Store).after("POST /tokens", json!({ "name": "old{n}", "role": "reader", "repos": ["*"] })),
@@ -297,6 +298,9 @@ async fn every_operation_is_allowed_to_whom_the_table_says() {
     let ids = [Ids::of(&server, &admin, "mine").await, Ids::of(&server, &admin, "other").await];
     let (mut number, mut faults) = (0, Vec::new());
     for (role, globs) in Role::ALL.into_iter().flat_map(|role| [(role, "*"), (role, "mine*")]) {
+        if role == Role::Worker && globs != "*" {
+            continue; // it cannot be limited
+        }
         let token = server.token(&format!("{role}-{}", globs.len()), role, &[globs]);
         for row in table() {
             for repo in if row.about == About::Repo { vec!["mine", "other"] } else { vec!["mine"] } {
@@ -334,6 +338,37 @@ fn expected(row: &Row, role: Role, is_limited: bool, repo: &str) -> &'static [u1
         About::Repo if is_limited && repo == "other" => &[404],
         _ => &[200, 201, 202, 204],
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_workers_and_admins_of_everything_may_join_and_a_worker_sees_no_page() {
+    let server = Running::start().await;
+    for (role, globs, status) in [
+        (Role::Worker, "*", 426),
+        (Role::Admin, "*", 426),
+        (Role::Admin, "mine*", 403),
+        (Role::Writer, "*", 403),
+        (Role::Reader, "*", 403),
+    ] {
+        let token = server.token(&format!("{role}-{}", globs.len()), role, &[globs]);
+        // Who may join is then told that this is no WebSocket.
+        let answer = server.ask(&token, Method::GET, "/workers/join").send().await.unwrap();
+        assert_eq!(answer.status(), status, "{role} of {globs}");
+        if status == 403 {
+            assert!(answer.text().await.unwrap().contains("needs a token of role worker"));
+        }
+    }
+    let worker = server.token("edge", Role::Worker, &["*"]);
+    for path in ["", "/repos", "/operations", "/tokens", "/metrics", "/api/v1/commands"] {
+        let request = server.client().get(format!("{}{path}", server.url)).bearer_auth(&worker);
+        assert_eq!(request.send().await.unwrap().status(), 403, "{path}");
+    }
+    let form = server.client().post(format!("{}/login", server.url)).header("origin", &server.url);
+    let form = form.header("content-type", "application/x-www-form-urlencoded").body(format!("token={worker}"));
+    let answer = form.send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("set-cookie")), (403, false));
+    let (status, who) = server.get(&worker, "/whoami").await;
+    assert_eq!((status, &who["role"], &who["repos"]), (200, &json!("worker"), &json!([])));
 }
 
 #[test]

@@ -102,7 +102,7 @@ async fn a_job_shows_failed_datums_first_with_their_cause_and_the_rest_in_pages(
     assert_eq!(rows.len(), 100);
     assert!(first.contains("exit 3") && first.contains("alert(1)"), "{first}");
     for part in
-        ["class=\"pull\"", "class=\"ran\"", "class=\"take-in\"", ": its command runs. ", ">Pull<", ", take-in 0."]
+        ["class=\"pull\"", "class=\"ran\"", "class=\"take-in\"", ": its command runs. ", ">Pull<", ", take-in 3 ms"]
     {
         assert!(first.contains(part), "{part} in {first}");
     }

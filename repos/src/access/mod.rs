@@ -25,10 +25,12 @@ mod rights;
 pub use globs::{RepoGlobs, RepoGlobsError};
 pub use rights::Right;
 
-/// How much somebody may do. Each role includes those before it.
+/// How much somebody may do. Each role includes those before it, but for [`Role::Worker`]: see [`Access::may_join`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Joins as a worker, and gets what it is to execute; else it sees and changes nothing.
+    Worker,
     /// Sees.
     Reader,
     /// Also commits, moves branches, tags, runs and retries.
@@ -40,11 +42,12 @@ pub enum Role {
 
 impl Role {
     /// All roles, the smallest first.
-    pub const ALL: [Self; 3] = [Self::Reader, Self::Writer, Self::Admin];
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Reader, Self::Writer, Self::Admin];
 
     /// The word that people write.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Worker => "worker",
             Self::Reader => "reader",
             Self::Writer => "writer",
             Self::Admin => "admin",
@@ -60,7 +63,7 @@ impl std::fmt::Display for Role {
 
 /// No role has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a role: use `reader`, `writer` or `admin`", .text.escape_debug())]
+#[error("`{}` is not a role: use `reader`, `writer`, `admin` or `worker`", .text.escape_debug())]
 pub struct RoleError {
     text: String,
 }
@@ -128,6 +131,12 @@ impl Access {
         self.role == Role::Admin && self.sees_all()
     }
 
+    /// Whether it may join as a worker. A worker gets files of any repository and says what was made of them, so neither readers nor
+    /// writers may, nor whoever is limited to some repositories.
+    pub fn may_join(&self) -> bool {
+        self.role == Role::Worker || self.is_unlimited()
+    }
+
     /// Whether it has this right, which concerns the whole store.
     pub fn may(&self, right: Right) -> bool {
         self.sees_all() && self.role >= right.role()
@@ -144,13 +153,13 @@ mod tests {
 
     #[test]
     fn roles_are_ordered_and_have_one_text_each() {
-        assert!(Role::Reader < Role::Writer && Role::Writer < Role::Admin);
+        assert!(Role::Worker < Role::Reader && Role::Reader < Role::Writer && Role::Writer < Role::Admin);
         for role in Role::ALL {
             assert_eq!(role.to_string().parse(), Ok(role));
             assert_eq!(serde_json::to_string(&role).unwrap(), format!("\"{role}\""));
         }
         let error = "owner".parse::<Role>().unwrap_err().to_string();
-        assert_eq!(error, "`owner` is not a role: use `reader`, `writer` or `admin`");
+        assert_eq!(error, "`owner` is not a role: use `reader`, `writer`, `admin` or `worker`");
     }
 
     #[test]
@@ -175,5 +184,15 @@ mod tests {
             assert_eq!(access(Role::Reader, &["*"]).may(right), right.role() == Role::Reader, "{right:?}");
         }
         assert!(access(Role::Admin, &["*"]).is_unlimited() && !access(Role::Writer, &["*"]).is_unlimited());
+    }
+
+    #[test]
+    fn only_a_worker_or_an_admin_of_everything_joins_and_a_worker_has_no_right() {
+        for role in Role::ALL {
+            let joins = access(role, &["*"]).may_join();
+            assert_eq!(joins, matches!(role, Role::Worker | Role::Admin), "{role}");
+        }
+        assert!(!access(Role::Admin, &["cam*"]).may_join());
+        assert!(Right::ALL.into_iter().all(|right| !access(Role::Worker, &["*"]).may(right)));
     }
 }

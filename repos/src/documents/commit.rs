@@ -141,7 +141,7 @@ pub struct PipelineStamp {
     pub spec: Digest,
     /// Digest of the transform document.
     pub transform: Digest,
-    /// The image; absent under the process executor.
+    /// The image; absent if it ran with the tools of a host.
     #[serde(default, skip_serializing_if = "is_default")]
     pub image: Option<ImageStamp>,
     /// The code laid out at `/code`, and the git commit of the spec's directory.

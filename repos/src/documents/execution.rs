@@ -146,6 +146,30 @@ pub struct ExecutorStamp {
     pub host: String,
 }
 
+impl ExecutorStamp {
+    /// In words, with the worker on which a try ran, if it ran on one: `workers on gpu-1`.
+    pub fn on(&self, worker: Option<&str>) -> String {
+        match worker {
+            Some(worker) => format!("{self} on {worker}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+/// `docker 28.2 on edge`: as far as it is known.
+impl std::fmt::Display for ExecutorStamp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.kind)?;
+        if !self.version.is_empty() {
+            write!(f, " {}", self.version)?;
+        }
+        if !self.host.is_empty() {
+            write!(f, " on {}", self.host)?;
+        }
+        Ok(())
+    }
+}
+
 /// The ways to execute a datum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -154,6 +178,8 @@ pub enum ExecutorKind {
     Docker,
     /// As a process of this host, in its own namespaces.
     Process,
+    /// On machines that have joined, in a container or as a process there.
+    Workers,
 }
 
 impl std::fmt::Display for ExecutorKind {
@@ -161,6 +187,7 @@ impl std::fmt::Display for ExecutorKind {
         f.pad(match self {
             Self::Docker => "docker",
             Self::Process => "process",
+            Self::Workers => "workers",
         })
     }
 }
@@ -190,6 +217,9 @@ pub struct Try {
     /// Its memory limit in bytes; absent unless the limit may grow from try to try.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// The worker on which it ran, by name; absent if it ran on the machine of its executor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
 }
 
 /// Details of a finished job beyond its commit and journal record. May be dropped later.

@@ -81,7 +81,7 @@ impl SpecDocument {
 /// What is executed; together with the inputs it determines a datum's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Transform {
-    /// SHA-256 of the image's canonical identity; absent under the process executor.
+    /// SHA-256 of the image's canonical identity; absent if it runs with the tools of a host.
     #[serde(default, skip_serializing_if = "is_default")]
     pub image: Option<Digest>,
     /// Replaces the image under the process executor.
@@ -164,7 +164,7 @@ pub struct VersionDocument {
     pub executor: ExecutorKind,
     /// The store's default branch at apply; spec inputs without a branch use it.
     pub default_branch: BranchName,
-    /// The image; absent under the process executor.
+    /// The image; absent if it runs with the tools of a host.
     #[serde(default, skip_serializing_if = "is_default")]
     pub image: Option<ImageStamp>,
     /// The code.

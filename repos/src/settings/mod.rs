@@ -152,8 +152,8 @@ table! {
         FROM_NEXT_APPLY;
     // `auto` is `None`.
     EXECUTOR: Option<ExecutorKind>, "executor", default "auto",
-        "`auto`, `docker` or `process`",
-        "what runs datums; `auto` is replaced by the first executor that answers",
+        "`auto`, `docker`, `process` or `workers`",
+        "what runs datums; `auto` is replaced by docker or process, the first that answers; `workers` are machines that join a server",
         "at the next pv pipeline apply, pv run or pv serve; it creates a new version of every pipeline, and all datums run again";
     FAIL_FAST: bool, "fail_fast", default "true",
         "`true` or `false`",

@@ -38,7 +38,7 @@ fn what_is_checked_before_it_is_written_is_what_readers_take() {
     let values = [
         ("default_branch", &["main", "x-1"][..], &["-x", "a b"][..]),
         ("default_image", &["debian:13"], &["a b", "a\n"]),
-        ("executor", &["auto", "docker", "process"], &["podman", "Docker"]),
+        ("executor", &["auto", "docker", "process", "workers"], &["podman", "Docker"]),
         ("fail_fast", &["true", "false"], &["yes", "True"]),
         ("gc_grace", &["14d", "0s"], &["soon", "14"]),
         ("jobs", &["1", "400"], &["0", "+1", "-1", "1.5"]),

@@ -121,6 +121,7 @@ impl Value for Option<ExecutorKind> {
             "auto" => Some(None),
             "docker" => Some(Some(ExecutorKind::Docker)),
             "process" => Some(Some(ExecutorKind::Process)),
+            "workers" => Some(Some(ExecutorKind::Workers)),
             _ => None,
         }
     }

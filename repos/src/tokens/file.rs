@@ -114,7 +114,7 @@ pub struct NewToken {
     pub name: TokenName,
     /// What it may do.
     pub role: Role,
-    /// The repositories that it covers; at least one glob.
+    /// The repositories that it covers; at least one glob, and all of them for a worker, whose token covers none.
     pub repos: RepoGlobs,
     /// How long it works; `None` for ever.
     pub expires: Option<Duration>,
@@ -188,13 +188,10 @@ impl Tokens {
 
     /// Creates a token and returns it, which nothing does again.
     ///
-    /// `Usage` without a glob; `Conflict` if a token with this name works.
+    /// `Usage` without a glob, and for a worker with a limit; `Conflict` if a token with this name works.
     pub fn create(&self, new: NewToken) -> Result<(Token, TokenRow)> {
         self.store.ensure_may(Right::Tokens)?;
-        if new.repos.is_empty() {
-            let hint = Some("--repo '*' covers all repositories".to_owned());
-            return Err(RepoError::Usage { what: format!("token `{}` covers no repository", new.name), hint });
-        }
+        let repos = covered(&new)?;
         let now = self.store.clock().now();
         let token = Token::random();
         let ends = |after: Duration| {
@@ -209,7 +206,7 @@ impl Tokens {
             name: new.name.clone(),
             digest: token.digest(),
             role: new.role,
-            repos: new.repos,
+            repos,
             created_at: now,
             created_by: new.by,
             expires_at: new.expires.map(|after| ends(after).ok_or_else(too_long)).transpose()?,
@@ -335,6 +332,19 @@ impl Tokens {
             write(&self.path, &Content { format: FORMAT, tokens })?;
         }
         Ok(done)
+    }
+}
+
+/// The repositories that a new token covers: for a worker none, so that it sees nothing of the store beside what it is to execute.
+fn covered(new: &NewToken) -> Result<RepoGlobs> {
+    let refuse = |what: &str, hint: &str| {
+        Err(RepoError::Usage { what: format!("token `{}` {what}", new.name), hint: Some(hint.to_owned()) })
+    };
+    match new.role {
+        Role::Worker if new.repos.is_all() => Ok(RepoGlobs::default()),
+        Role::Worker => refuse("is for a worker, which cannot be limited to some repositories", "leave out --repo"),
+        _ if new.repos.is_empty() => refuse("covers no repository", "--repo '*' covers all repositories"),
+        _ => Ok(new.repos.clone()),
     }
 }
 

@@ -271,6 +271,7 @@ impl World {
                 pull_ms: None,
                 take_in_ms: None,
                 memory_bytes: None,
+                worker: None,
             }],
             mac: None,
         };

@@ -158,6 +158,22 @@ fn who_cannot_read_or_write_the_file_is_not_called_unknown() {
 }
 
 #[test]
+fn a_workers_token_covers_no_repository_and_cannot_be_limited() {
+    let test = TestStore::new();
+    let tokens = Tokens::of(&test.store);
+    let worker = |repos| NewToken { role: Role::Worker, repos, ..new("edge", None) };
+    for limited in [&["cam*"][..], &[]] {
+        let error = tokens.create(worker(RepoGlobs::parse(limited).unwrap())).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+    }
+    let (token, row) = tokens.create(worker(RepoGlobs::all())).unwrap();
+    let access = tokens.find(&token, after(1)).unwrap();
+    assert!(row.repos.is_empty() && access.may_join() && !access.sees_all());
+    let store = test.store.seen_by(access);
+    assert!(store.repos().unwrap().is_empty(), "it sees nothing of the store");
+}
+
+#[test]
 fn only_an_admin_of_everything_sees_tokens_and_the_audit_log() {
     let test = TestStore::new();
     for (role, globs, may) in

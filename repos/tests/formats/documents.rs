@@ -133,6 +133,7 @@ fn a_result_a_job_and_a_tag() {
         pull_ms: None,
         take_in_ms: None,
         memory_bytes: None,
+        worker: None,
     };
     let result = ResultDocument {
         mac: None,
@@ -169,6 +170,12 @@ fn a_result_a_job_and_a_tag() {
     assert_eq!(
         digest_of(&canonical(&ResultDocument { tries: vec![limited], ..result.clone() })).to_string(),
         "be926b47c240de0c387657156771747fee56095c308bd2f6747c67a32cd4c871"
+    );
+    // A machine that had joined ran it.
+    let elsewhere = Try { worker: Some("gpu-1".to_owned()), ..attempt.clone() };
+    assert_eq!(
+        digest_of(&canonical(&ResultDocument { tries: vec![elsewhere], ..result.clone() })).to_string(),
+        "be929c008711082baadb648fc399b9ea30400fdafbb7e8d1046c1518adfd3826"
     );
     assert_eq!(serde_json::from_slice::<ResultDocument>(&canonical(&result)).unwrap().tries, [attempt]);
     let job = JobDocument {

@@ -84,8 +84,8 @@ fn lines(cx: &Context, details: &DatumDetails, job: &str) -> Result<Vec<(&'stati
         lines.push(("pipeline", format!("{pipeline} v{}", view.pipeline_version.unwrap_or_default())));
     }
     if let (Some(stamp), Some(network)) = (&view.executed_on, view.network) {
-        let on = format!("{} {} on {}", stamp.kind, stamp.version, stamp.host);
-        lines.push(("executor", format!("{on}   network {network}")));
+        let worker = view.try_details.last().and_then(|tried| tried.worker.as_deref());
+        lines.push(("executor", format!("{}   network {network}", stamp.on(worker))));
     }
     for input in &view.inputs {
         let bytes = input.size_bytes.map_or_else(String::new, |bytes| format!("   {}", size(bytes)));
@@ -97,8 +97,9 @@ fn lines(cx: &Context, details: &DatumDetails, job: &str) -> Result<Vec<(&'stati
     for (number, tried) in view.try_details.iter().enumerate() {
         let end = failures::end_of(tried);
         let took = took(tried);
+        let on = tried.worker.as_ref().map_or_else(String::new, |worker| format!("on {worker}   "));
         let time = human.local_and_utc(tried.started_at);
-        lines.push(("try", format!("{} of {}   {end}   {took}   {time}", number + 1, view.tries)));
+        lines.push(("try", format!("{} of {}   {end}   {took}   {on}{time}", number + 1, view.tries)));
     }
     lines.extend(growth_in_words(&view.try_details).map(|growth| ("memory", growth)));
     lines.extend(outputs(details).into_iter().map(|text| ("made", text)));

@@ -107,6 +107,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("login", &["pv login URL"]),
     ("logout", &["pv logout URL"]),
     ("whoami", &["pv whoami"]),
+    ("worker join", &["pv worker join URL", "pv worker join URL --executor process --slots 4"]),
+    ("worker list", &["pv worker list"]),
     ("completions", &["pv completions bash > pv.bash"]),
     ("version", &["pv version"]),
 ];

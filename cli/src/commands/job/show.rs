@@ -84,10 +84,9 @@ fn lines(cx: &Context, view: &JobView) -> Result<Vec<(&'static str, String)>> {
 
 /// `docker 28.2 on edge-1`; for a job that has not ended only the kind is known.
 fn executor(view: &JobView) -> String {
-    let kind = view.executor.map_or_else(String::new, |kind| kind.to_string());
     match &view.executed_on {
-        Some(stamp) if !stamp.host.is_empty() => format!("{kind} {} on {}", stamp.version, stamp.host),
-        _ => kind,
+        Some(stamp) => stamp.to_string(),
+        None => view.executor.map_or_else(String::new, |kind| kind.to_string()),
     }
 }
 

@@ -193,7 +193,7 @@ fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: 
     match live.state {
         LiveState::Waiting => {
             let rest = " ".repeat(columns(&name) + 15);
-            let what = live.waits_for.as_ref().map_or_else(String::new, ToString::to_string);
+            let what = live.awaits().map_or_else(String::new, |what| what.to_string());
             behind(&format!("{name}  waiting      "), &rest, &what, width)
         }
         LiveState::Finishing => vec![format!("{name}  finishing")],
@@ -202,7 +202,8 @@ fn progress(engine: &Engine, job: &JobKey, live: &LiveJob, names: usize, width: 
             let rate = live.rate(now).map_or_else(String::new, |rate| format!("{rate:.1}/s"));
             let left = live.seconds_left(now);
             let left = left.map_or_else(String::new, |left| format!("{} left", duration(left)));
-            let also = also(&[(counts.failed, "failed"), (counts.recovered, "recovered")]).trim_start().to_owned();
+            let mut also = also(&[(counts.failed, "failed"), (counts.recovered, "recovered")]).trim_start().to_owned();
+            also.extend(live.awaits().map(|what| format!("  {what}")));
             let done = format!("running      {} of {}", count(counts.done()), count(counts.total));
             let part = |rank, text| Part { rank, text };
             let bar = bar(counts.done(), counts.total);

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use answers::setting::JOBS;
+use answers::setting::{EXECUTOR, JOBS};
 use engine::trial::Room;
 use engine::{Engine, EngineError, apply};
+use sandbox::ExecutorKind;
 use specs::ErrorKind;
 
 use super::Board;
@@ -62,8 +63,12 @@ async fn live(
             cx.notes().line(format!("{} {}: the executor is {kind} now", pipeline.name, pipeline.version));
         }
     }
+    if jobs.is_some() && kind == ExecutorKind::Workers {
+        cx.notes().line("-j has no effect: as many datums run at a time as the workers that join have slots");
+    }
     let limit = limit(store, jobs)?;
-    let engine = Arc::new(Engine::new(store.clone(), who, settled.executor, limit).await?);
+    let engine = Engine::new(store.clone(), who, settled.executor, limit).await?;
+    let engine = Arc::new(engine.with_workers(cx.workers().clone()));
     let mut serving = socket::serve(&engine, cx.run_for())
         .map_err(|error| CliError::io("cannot answer on the store's socket", &error))?;
     let mut board = Board::new(cx, &engine)?;
@@ -113,17 +118,26 @@ pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
     Ok(given.map(|jobs| jobs as usize).or(set).filter(|jobs| *jobs > 0).unwrap_or_else(cores))
 }
 
+/// Refuses to run anything if the store's executor is `workers`: these join a server, and this process is none.
+pub(crate) fn ensure_is_not_for_workers(store: &Store) -> Result<()> {
+    if store.setting(&EXECUTOR)? != Some(ExecutorKind::Workers) {
+        return Ok(());
+    }
+    let what = "the store's executor is `workers`: machines join pv serve as workers, not this command";
+    Err(CliError::usage(what, "pv serve --listen 127.0.0.1:7070"))
+}
+
 /// Reports the executor, the pending runs and the limit.
 pub(crate) fn introduce(cx: &Context, engine: &Engine) -> Result<()> {
     let pending = engine.store().open_jobs()?.iter().map(|job| job.order).collect::<BTreeSet<_>>().len() as u64;
     let executor = engine.executor();
-    cx.notes().line(format!(
-        "{} {} · {} pending · {} at a time",
-        executor.kind,
-        executor.version,
-        plural(pending, "run", "runs"),
-        engine.limit()
-    ));
+    let limit = match executor.kind {
+        ExecutorKind::Workers => "as many at a time as workers that join have slots".to_owned(),
+        ExecutorKind::Docker | ExecutorKind::Process => format!("{} at a time", engine.limit()),
+    };
+    let (kind, version) = (executor.kind, &executor.version);
+    let name = if version.is_empty() { kind.to_string() } else { format!("{kind} {version}") };
+    cx.notes().line(format!("{name} · {} pending · {limit}", plural(pending, "run", "runs")));
     Ok(())
 }
 

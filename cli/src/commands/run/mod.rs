@@ -19,7 +19,7 @@ use engine::{Engine, Graph, Selection, apply, time};
 use specs::{ErrorKind, PipelineName, ReferenceError, RunId, Target, parse_target};
 
 pub(crate) use board::{Board, news, print_ended};
-pub(crate) use living::{end_now, introduce, limit, with_engine};
+pub(crate) use living::{end_now, ensure_is_not_for_workers, introduce, limit, with_engine};
 
 use super::failures;
 use crate::author::by;
@@ -97,6 +97,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     if !args.retry && is_idle(store, &selected)? {
         return judge(cx, store, &selected.newest(store)?);
     }
+    ensure_is_not_for_workers(store)?;
     with_engine(cx, store, args.jobs, true, async |engine, board| {
         let selected = retry(cx, store, args.retry, selected.clone())?;
         introduce(cx, engine)?;

@@ -56,13 +56,14 @@ fn show_result(cx: &Context, digest: &Digest) -> Result<()> {
             tried.exit_code.map_or("none".to_owned(), |code| code.to_string())
         )
     });
+    let worker = result.tries.last().and_then(|tried| tried.worker.as_deref());
     let lines = [
         ("result", digest.to_string()),
         ("state", result_word(result.state).to_owned()),
         ("datum", result.recipe.to_string()),
         ("job", format!("{}@{}", result.pipeline, cx.store()?.short_run(&result.run)?)),
         ("pipeline", format!("{}@v{}", result.pipeline, result.version)),
-        ("executor", format!("{} {} on {}", result.executor.kind, result.executor.version, result.executor.host)),
+        ("executor", result.executor.on(worker)),
         ("ended", ended),
         ("made", made),
     ];

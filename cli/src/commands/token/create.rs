@@ -17,7 +17,7 @@ pub(crate) struct Args {
     /// Name of the token
     name: TokenName,
     /// What it may do: `reader` sees, `writer` also commits and retries, `admin` also applies pipelines; without --repo an admin may do
-    /// everything
+    /// everything. `worker` only joins: pv worker join
     #[arg(long)]
     role: Role,
     /// Limit it to repositories that match, and to the pipelines with the same names; several are possible [default: all]
@@ -45,10 +45,14 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         return cx.out().json(&CreatedToken { token: token.text().to_owned(), view });
     }
     let human = cx.human();
-    let covers = if view.repos.is_all() { "all repositories".to_owned() } else { format!("`{}`", view.repos) };
+    let covers = match view.role {
+        Role::Worker => String::new(),
+        _ if view.repos.is_all() => " of all repositories".to_owned(),
+        _ => format!(" of `{}`", view.repos),
+    };
     let ends =
         view.expires_at.map_or_else(|| "it does not end".to_owned(), |at| format!("it ends {}", human.local(at)));
-    cx.notes().line(format!("token `{}`: {} of {covers}; {ends}", view.name, view.role));
+    cx.notes().line(format!("token `{}`: {}{covers}; {ends}", view.name, view.role));
     cx.notes().line("keep it now: it is not shown again");
     cx.out().line(token.text())
 }

@@ -24,7 +24,7 @@ impl Row for TokenView {
         vec![
             self.name.to_string(),
             self.role.to_string(),
-            self.repos.to_string(),
+            if self.repos.is_empty() { "none".to_owned() } else { self.repos.to_string() },
             word(self.state).to_owned(),
             at(self.revoked_at.or(self.expires_at)),
             at(self.used_at),

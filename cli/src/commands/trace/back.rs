@@ -237,8 +237,7 @@ impl Tree<'_> {
     fn details(&self, datum: &DatumNode) -> Result<Vec<String>> {
         let mut job = vec![format!("job {}", short_job(self.store, &datum.job)?)];
         job.extend(datum.finished_at.map(|time| self.human.local_and_utc(time)));
-        let executor = &datum.executor;
-        job.push(format!("{} {} on {}", executor.kind, executor.version, executor.host));
+        job.push(datum.executor.on(datum.worker.as_deref()));
         if let Some(cause) = &datum.cause {
             job.push(format!("caused by {}, {}", cause_words(cause.kind, &cause.refs), name_of(cause.who())));
         }

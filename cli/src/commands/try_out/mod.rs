@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 use self::log::Log;
 use self::request::{parse_mount, prepare};
 use super::pipeline::sources::Specs;
-use super::run::{end_now, with_engine};
+use super::run::{end_now, ensure_is_not_for_workers, with_engine};
 use crate::author::by;
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
@@ -90,6 +90,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     let tried = if let Some(engine) = cx.engine_handle() {
         beside(cx, args.shell, &engine, &asked, bound.trial.clone())?
     } else {
+        ensure_is_not_for_workers(store)?;
         let mut tried = None;
         with_engine(cx, store, None, true, async |engine, _| {
             let (stop, stopped) = watch::channel(false);

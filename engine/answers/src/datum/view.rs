@@ -84,6 +84,9 @@ pub struct TryView {
     pub take_in_seconds: Option<f64>,
     /// Its memory limit in bytes. Null unless the limit may grow from try to try.
     pub memory_bytes: Option<u64>,
+    /// The worker on which it ran, by name; absent if it ran on the machine of the datum's executor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
 }
 
 impl TryView {
@@ -98,6 +101,7 @@ impl TryView {
             pull_seconds: tried.pull_ms.map(seconds),
             take_in_seconds: tried.take_in_ms.map(seconds),
             memory_bytes: tried.memory_bytes,
+            worker: tried.worker.clone(),
         }
     }
 }

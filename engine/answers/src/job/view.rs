@@ -104,7 +104,7 @@ pub fn job_view_among(store: &Store, job: &JobRow, live: Option<&LiveJob>, cause
         }
         (None, Some(live)) => {
             view.state = live.state.into();
-            view.waits_for = live.waits_for.clone().map(|what| what.seen_through(store));
+            view.waits_for = live.awaits().map(|what| what.seen_through(store));
             view.reason = view.waits_for.as_ref().map(ToString::to_string);
             view.since = Some(live.since);
             view.started_at = live.started_at;

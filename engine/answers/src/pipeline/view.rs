@@ -192,7 +192,8 @@ fn state_of(
         let key = JobKey { order: job.order, pipeline: job.pipeline.clone() };
         if let Some(running) = live.and_then(|live| live.job(&key)).filter(|live| live.state != LiveState::Waiting) {
             let counts = running.counts;
-            return Ok((PipelineState::Running, Some(format!("{} of {}", counts.done(), counts.total)), None));
+            let awaits = running.awaits().map_or_else(String::new, |what| format!("; {what}"));
+            return Ok((PipelineState::Running, Some(format!("{} of {}{awaits}", counts.done(), counts.total)), None));
         }
     }
     if newest.sealed.is_some() {
@@ -200,7 +201,7 @@ fn state_of(
         return Ok((PipelineState::Failed, document.and_then(|document| document.reason), None));
     }
     let oldest = jobs.iter().rev().find(|job| job.sealed.is_none()).unwrap_or(newest);
-    let oldest = job_view(store, oldest, None)?;
+    let oldest = job_view(store, oldest, live_job(live, oldest).as_ref())?;
     Ok((PipelineState::Pending, oldest.reason, oldest.waits_for))
 }
 

@@ -35,7 +35,7 @@ const NAMED: usize = 100;
 
 /// What to execute again, and how.
 pub struct Repeat<'a> {
-    /// The executors of this machine; each datum runs in the kind that made it.
+    /// The executors; each datum runs in the kind that made it.
     pub executors: Executors,
     /// Number of parallel datums.
     pub jobs: usize,

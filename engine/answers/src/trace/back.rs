@@ -249,6 +249,7 @@ impl<'a> Tracer<'a> {
             code: version.and_then(|version| version.code).map(|code| code.checked()),
             network: result.network,
             executor: result.executor,
+            worker: last.as_ref().and_then(|last| last.worker.clone()),
             started_at: last.as_ref().map(|last| last.started_at),
             finished_at: last.as_ref().map(|last| last.finished_at),
             log: last.as_ref().and_then(|last| last.log),

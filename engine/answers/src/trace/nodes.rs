@@ -141,7 +141,7 @@ pub struct DatumNode {
     pub taken_over_by: Option<String>,
     /// Why that job's run was created.
     pub cause: Option<CauseView>,
-    /// The image; absent under the process executor.
+    /// The image; absent if it ran with the tools of a host.
     pub image: Option<ImageStamp>,
     /// Digest of the transform document.
     pub transform: Digest,
@@ -165,6 +165,9 @@ pub struct DatumNode {
     pub network: Network,
     /// Where it ran.
     pub executor: ExecutorStamp,
+    /// The worker on which its last try ran, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
     /// When its last try started.
     pub started_at: Option<Timestamp>,
     /// When its last try ended.

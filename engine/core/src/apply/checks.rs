@@ -19,6 +19,7 @@ use super::clocks;
 use super::globs::{self, Fit};
 use super::versions::Settings;
 use crate::error::{EngineError, Result};
+use crate::executors::runs_on_host;
 use crate::graph::Graph;
 
 /// What specs are checked against.
@@ -129,25 +130,26 @@ fn names(scope: &Scope, parsed: &Parsed, findings: &mut Findings) -> Result<()> 
 /// Checks that there is something to execute, and something to execute it in.
 fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
     let transform = &parsed.spec.transform;
-    let name = &parsed.spec.name;
-    match (scope.kind, &transform.image, &scope.settings.default_image) {
+    let (name, kind, default) = (&parsed.spec.name, scope.kind, &scope.settings.default_image);
+    let on_host = runs_on_host(kind, transform.image.is_some() || default.is_some());
+    match (kind, &transform.image, default) {
         (ExecutorKind::Docker, None, None) => {
             let hint = "set `transform.image`, or for all pipelines: pv config set default_image IMAGE".to_owned();
             found.push(parsed.error(parsed.places.transform, format!("pipeline `{name}` has no image"), Some(hint)));
         }
-        (ExecutorKind::Docker, None, Some(image)) => {
+        (ExecutorKind::Docker | ExecutorKind::Workers, None, Some(image)) => {
             let message = format!("pipeline `{name}` has no image: using `{image}` from the setting `default_image`");
             found.push(parsed.warning(parsed.places.transform, message, None));
         }
-        (ExecutorKind::Process, ..) if transform.cmd.is_empty() => {
+        _ if on_host && transform.cmd.is_empty() => {
             let message =
-                format!("pipeline `{name}` has no `cmd`, and the process executor has no image to take it from");
+                format!("pipeline `{name}` has no `cmd`, and the {kind} executor has no image to take it from");
             found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
         }
         _ => {}
     }
     let limits = &parsed.spec.resource_limits;
-    if scope.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+    if on_host && (limits.cpu.is_some() || limits.memory.is_some()) {
         let message = format!("pipeline `{name}`: the process executor does not enforce `resource_limits`");
         found.push(parsed.warning(parsed.places.pipeline, message, None));
     }

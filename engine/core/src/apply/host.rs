@@ -1,4 +1,5 @@
-//! Host files named in a command, under the process executor: no image contains them, so their digests are part of the transform.
+//! Host files named in a command, under the process executor: no image contains them, so their digests are part of the transform. Those on
+//! the machines of workers are not known.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use repos::documents::ImageStamp;
+use repos::documents::{ImageStamp, VersionDocument};
 use specs::Diagnostic;
 use specs::spec::{DEFAULT_CODE_PATH, Parsed, PipelineSpec};
 
 use super::versions::Settings;
 use crate::error::{EngineError, Result, in_full};
+use crate::executors::runs_on_host;
 use sandbox::agent::SYSTEM;
 use sandbox::{ExecError, Executor, ExecutorKind, Image, OnPull};
 
@@ -30,6 +31,17 @@ impl Images {
     pub(super) fn of(&self, spec: &PipelineSpec, settings: &Settings) -> Option<Pinned> {
         self.0.get(reference_of(spec, settings)?).cloned()
     }
+}
+
+/// The image of a version as it was pinned; `None` if it has none.
+pub(super) fn of_version(version: &VersionDocument) -> Option<Pinned> {
+    let stamp = version.image.clone()?;
+    Some(Pinned { stamp, entrypoint: version.entrypoint.clone() })
+}
+
+/// Whether a spec needs an image under an executor that has some.
+pub(super) fn is_needed(spec: &PipelineSpec, settings: &Settings) -> bool {
+    reference_of(spec, settings).is_some()
 }
 
 fn reference_of<'a>(spec: &'a PipelineSpec, settings: &'a Settings) -> Option<&'a str> {
@@ -117,7 +129,7 @@ pub(super) async fn code_in_the_way(
         return Ok(None);
     }
     let path = spec.transform.code_path.as_deref().unwrap_or(DEFAULT_CODE_PATH);
-    if executor.kind() == ExecutorKind::Process {
+    if runs_on_host(executor.kind(), image.is_some()) {
         let system = SYSTEM.iter().find(|system| Path::new(path).starts_with(system));
         return Ok(
             system.map(|system| format!("`code` at `{path}` would hide files of `{system}` in the process executor"))
@@ -136,7 +148,9 @@ pub(super) async fn for_spec(
     on_pull: OnPull<'_>,
 ) -> Result<Option<Pinned>> {
     match (executor.kind(), reference_of(spec, settings)) {
-        (ExecutorKind::Docker, Some(reference)) => Ok(Some(pin(executor.resolve_image(reference, on_pull).await?))),
+        (ExecutorKind::Docker | ExecutorKind::Workers, Some(reference)) => {
+            Ok(Some(pin(executor.resolve_image(reference, on_pull).await?)))
+        }
         _ => Ok(None),
     }
 }

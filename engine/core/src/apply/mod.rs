@@ -60,7 +60,7 @@ use crate::error::{EngineError, Result};
 use crate::executors::{self, Executors, Settled};
 use crate::graph::Graph;
 use crate::run::Actor;
-use sandbox::{Executor, OnPull};
+use sandbox::{Executor, ExecutorKind, OnPull};
 
 /// The folder of each spec file, by the file's name in the diagnostics.
 pub type SpecSources = BTreeMap<String, SpecFolder>;
@@ -255,6 +255,8 @@ pub fn check(set: &SpecSet, sources: &SpecSources) -> Result<Vec<Diagnostic>> {
 
 /// Creates new versions of all pipelines made for another executor than the store uses now. Specs and code stay as stored. `None` if there
 /// are none.
+///
+/// Of workers none may have joined yet, so images stay as they are pinned, and a pipeline whose image is not pinned stays as it is.
 pub async fn refresh_versions(
     store: &Store,
     executor: &dyn Executor,
@@ -266,6 +268,15 @@ pub async fn refresh_versions(
     let settings = Settings::of(store)?;
     let mut prepared = Vec::new();
     for pipeline in graph.pipelines.values().filter(|pipeline| pipeline.version.executor != kind) {
+        if kind == ExecutorKind::Workers && images::is_needed(&pipeline.spec, &settings) {
+            let pinned = images::of_version(&pipeline.version);
+            if pinned.is_some() {
+                prepared.push(Prepared::again(store, pipeline, kind, pinned)?);
+            } else {
+                tracing::warn!("{}: a worker finds its image at the next pv pipeline apply", pipeline.name());
+            }
+            continue;
+        }
         let image = images::for_spec(executor, &settings, &pipeline.spec, on_pull).await?;
         if let Some(why) = images::code_in_the_way(executor, &pipeline.spec, image.as_ref()).await? {
             return Err(EngineError::NotReady { pipeline: pipeline.name().clone(), why });

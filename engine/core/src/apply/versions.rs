@@ -14,8 +14,7 @@ use super::checks::Scope;
 use super::host;
 use super::images::Pinned;
 use crate::error::{EngineError, Result};
-use crate::executors::default_network;
-use crate::executors::readable_paths;
+use crate::executors::{default_network, readable_paths, runs_on_host};
 use crate::graph::Pipeline;
 
 /// The settings that an apply reads and a version stores.
@@ -113,9 +112,11 @@ impl Prepared {
         default_branch: BranchName,
     ) -> Result<Self> {
         let (image, entrypoint) = image.map(|image| (image.stamp, image.entrypoint)).unzip();
-        let on_host = executor == ExecutorKind::Process;
+        let on_host = runs_on_host(executor, image.is_some());
         let words = spec.transform.cmd.iter().chain(&spec.transform.stdin);
-        let host_files = if on_host { host::named_files(words, &readable_paths(store)?) } else { BTreeMap::new() };
+        // Files of this host say nothing of those on the machines of workers.
+        let is_here = executor == ExecutorKind::Process;
+        let host_files = if is_here { host::named_files(words, &readable_paths(store)?) } else { BTreeMap::new() };
         let transform = Transform {
             image: image.as_ref().map(|image| image.digest),
             host: on_host.then(host::this_host),

@@ -24,6 +24,7 @@ use crate::graph::Pipeline;
 use crate::live::{JobKey, Live};
 use crate::recipe::{Prepared, RecipeBuilder};
 use crate::secrets::Confided;
+use crate::slots::DatumSlots;
 use sandbox::{OutputLimits, SandboxSpec};
 
 /// Everything that the datums of a job share.
@@ -31,6 +32,8 @@ use sandbox::{OutputLimits, SandboxSpec};
 pub(crate) struct DatumContext {
     pub(crate) store: Store,
     pub(crate) pool: Arc<Pool>,
+    /// Where those who execute its datums have a slot from; `None` if they need none.
+    pub(crate) slots: Option<Arc<DatumSlots>>,
     pub(crate) pipeline: Arc<Pipeline>,
     pub(crate) recipes: RecipeBuilder,
     pub(crate) job: JobKey,

@@ -1,11 +1,12 @@
 //! Runs one job: dispatches its datums to sandboxes and collects their results.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use repos::documents::{ExecutorKind, ExecutorStamp, Transform};
+use repos::documents::{ExecutorStamp, Transform};
 use repos::journal::SealedState;
 use repos::settings;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
@@ -26,7 +27,7 @@ use super::worker::{Collected, Work};
 use crate::blocking::blocking;
 use crate::datums::DatumKey;
 use crate::error::{EngineError, Result, in_full};
-use crate::executors::readable_paths;
+use crate::executors::{readable_paths, runs_on_host};
 use crate::graph::Pipeline;
 use crate::live::{Counts, EngineEvent, JobKey, JobState, Live, LiveState, job_id};
 use crate::plan::{Plan, plan};
@@ -54,8 +55,6 @@ pub(crate) struct JobContext {
     pub(crate) executor: ExecutorStamp,
     /// One slot for each datum that may be executed at the same time, over all jobs.
     pub(crate) slots: Arc<DatumSlots>,
-    /// The number of slots.
-    pub(crate) limit: usize,
     /// Whether every datum runs, regardless of the cache.
     pub(crate) reprocess: bool,
     /// The paths whose readers run again.
@@ -233,6 +232,7 @@ pub(crate) fn datum_context(cx: &JobContext) -> Result<DatumContext> {
     Ok(DatumContext {
         store: cx.store.clone(),
         pool: cx.pool.clone(),
+        slots: Some(cx.slots.clone()),
         pipeline: cx.pipeline.clone(),
         recipes: RecipeBuilder::new(cx.store.clone(), version.transform, cx.leaves.clone()),
         job: cx.key(),
@@ -266,7 +266,9 @@ pub(super) fn confide(store: &Store, pipeline: &Pipeline) -> Result<Confided> {
 /// Logs once per job which requests of the spec this executor cannot fulfil.
 fn say_what_is_not_kept(cx: &JobContext) {
     let limits = &cx.pipeline.spec.resource_limits;
-    if cx.executor.kind == ExecutorKind::Process && (limits.cpu.is_some() || limits.memory.is_some()) {
+    if runs_on_host(cx.executor.kind, cx.pipeline.version.image.is_some())
+        && (limits.cpu.is_some() || limits.memory.is_some())
+    {
         tracing::warn!("{}: the process executor does not enforce resource limits", cx.pipeline.name());
     }
 }
@@ -344,8 +346,8 @@ async fn dispatch(
     counts: Counts,
     output: &mut Output,
 ) -> Result<Dispatched> {
-    let own_limit = cx.pipeline.spec.parallelism.map_or(cx.limit, |own| own as usize);
-    let count = own_limit.min(cx.limit).min(todo.len()).max(1);
+    let most = cx.pipeline.spec.parallelism.map_or(usize::MAX, |own| own as usize).min(todo.len()).max(1);
+    let count = most.min(cx.slots.limit()).max(1);
     let (sender, collected) = mpsc::channel(2 * count);
     let (halt, halted) = watch::channel(false);
     let work = Arc::new(Work::new(datums, todo, cx.slots.clone(), sender));
@@ -354,14 +356,36 @@ async fn dispatch(
         workers.spawn(work.clone().as_worker(number, halted.clone()));
     }
     // Only the workers keep the channel of results open.
+    let weak = Arc::downgrade(&work);
     drop(work);
-    let dispatched = collect(cx, begun, collected, counts, output).await;
+    let dispatched = tokio::select! {
+        dispatched = collect(cx, begun, collected, counts, output) => dispatched,
+        never = grow(&cx.slots, &weak, &mut workers, most, &halted) => match never {},
+    };
     // Workers in the middle of a datum end their sandboxes.
     halt.send_replace(true);
     while let Some(ended) = workers.join_next().await {
         ended.map_err(|error| EngineError::Stopped(error.to_string()))?;
     }
     dispatched
+}
+
+/// Adds workers, up to `most`, as there are more slots: machines join.
+async fn grow(
+    slots: &DatumSlots,
+    work: &Weak<Work>,
+    workers: &mut JoinSet<()>,
+    most: usize,
+    halted: &watch::Receiver<bool>,
+) -> Infallible {
+    while workers.len() < most {
+        let limit = slots.more_than(workers.len()).await;
+        let Some(work) = work.upgrade() else { break };
+        for number in workers.len()..limit.min(most) {
+            workers.spawn(work.clone().as_worker(number, halted.clone()));
+        }
+    }
+    std::future::pending().await
 }
 
 /// Waits until a watched value satisfies `is`, or its sender is gone.

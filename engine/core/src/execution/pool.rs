@@ -36,19 +36,37 @@ impl Pool {
         &self.executor
     }
 
-    /// A warm sandbox with this spec, or else a new one, with code from `store`.
-    pub(crate) async fn take(&self, spec: &Arc<SandboxSpec>, store: &Store) -> Result<Sandbox, ExecError> {
-        if let Some(warm) = self.take_warm(spec) {
-            return Ok(warm);
+    /// Whether opening a sandbox may take until a machine joins.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.executor.slots().is_some()
+    }
+
+    /// A new sandbox with this spec, with code from `store`.
+    pub(crate) async fn open(&self, spec: &Arc<SandboxSpec>, store: &Store) -> Result<Sandbox, ExecError> {
+        if self.executor.is_full() {
+            self.dispose_longest_idle();
         }
-        let (done, opened) = oneshot::channel();
+        let (mut done, opened) = oneshot::channel();
         let (executor, spec, source) = (self.executor.clone(), spec.clone(), StoreSource::new(store.clone()));
+        let may_wait = self.may_wait();
         self.change(async move {
-            if let Err(Ok(unwanted)) = done.send(executor.open(&spec, &source).await) {
+            let opened = tokio::select! {
+                opened = executor.open(&spec, &source) => opened,
+                () = done.closed(), if may_wait => return,
+            };
+            if let Err(Ok(unwanted)) = done.send(opened) {
                 close(unwanted).await;
             }
         });
         opened.await.unwrap_or_else(|_| Err(ExecError::SandboxLost { why: "it was not opened completely".to_owned() }))
+    }
+
+    /// Closes the sandbox that is idle longest, since another is about to be opened.
+    fn dispose_longest_idle(&self) {
+        let longest = self.idle.lock().expect("no panic under this lock").pop_front();
+        if let Some((_, sandbox)) = longest {
+            self.dispose(sandbox);
+        }
     }
 
     fn change(&self, change: impl Future<Output = ()> + Send + 'static) {
@@ -72,10 +90,11 @@ impl Pool {
         self.dispose(sandbox);
     }
 
-    fn take_warm(&self, spec: &SandboxSpec) -> Option<Sandbox> {
+    /// A warm sandbox with this spec, if there is one.
+    pub(crate) fn take_warm(&self, spec: &SandboxSpec) -> Option<Sandbox> {
         let mut idle = self.idle.lock().expect("no panic under this lock");
-        // The one used last: its data is most likely still in memory.
-        let at = idle.iter().rposition(|(known, _)| **known == *spec)?;
+        // The one used last: its data is most likely still in memory. A machine that is about to leave takes no more tries.
+        let at = idle.iter().rposition(|(known, sandbox)| **known == *spec && sandbox.spent_by().is_none())?;
         idle.remove(at).map(|(_, sandbox)| sandbox)
     }
 
@@ -96,15 +115,26 @@ impl Pool {
         }
     }
 
+    /// Takes out the idle sandboxes for which `is_gone` is true.
+    fn remove(&self, is_gone: impl Fn(&SandboxSpec, &Sandbox) -> bool) -> Vec<Sandbox> {
+        let mut idle = self.idle.lock().expect("no panic under this lock");
+        let all = std::mem::take(&mut *idle).into_iter();
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) = all.partition(|(spec, sandbox)| is_gone(spec, sandbox));
+        *idle = kept;
+        gone.into_iter().map(|(_, sandbox)| sandbox).collect()
+    }
+
+    /// Closes the idle sandboxes on a worker that was lost: each would be lost again by a datum.
+    pub(crate) fn dispose_of(&self, worker: &str) {
+        let gone = self.remove(|_, sandbox| sandbox.worker() == Some(worker));
+        for sandbox in gone {
+            self.dispose(sandbox);
+        }
+    }
+
     /// Closes the idle sandboxes for which `is_unused` is true.
     pub(crate) async fn close(&self, is_unused: impl Fn(&SandboxSpec) -> bool) {
-        let gone: Vec<Sandbox> = {
-            let mut idle = self.idle.lock().expect("no panic under this lock");
-            let (gone, kept) = std::mem::take(&mut *idle).into_iter().partition(|(spec, _)| is_unused(spec));
-            *idle = kept;
-            let gone: VecDeque<(Arc<SandboxSpec>, Sandbox)> = gone;
-            gone.into_iter().map(|(_, sandbox)| sandbox).collect()
-        };
+        let gone = self.remove(|spec, _| is_unused(spec));
         // In parallel: each may take a moment.
         let mut closing: JoinSet<()> = gone.into_iter().map(close).collect();
         while closing.join_next().await.is_some() {}

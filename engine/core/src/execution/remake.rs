@@ -57,7 +57,7 @@ pub async fn remake(store: &Store, report: &Report, executors: &Executors, netwo
             break;
         }
     }
-    for executor in [&executors.docker, &executors.process] {
+    for executor in [&executors.docker, &executors.process, &executors.workers] {
         if executor.check().await.is_ok() {
             executor.clean_up(&BTreeSet::new()).await?;
         }
@@ -117,8 +117,7 @@ fn result_of(store: &Store, dependent: &Dependent) -> Result<Option<Digest>> {
 /// it fails. An error says why it cannot be executed.
 pub async fn again(store: &Store, result: &Digest, executors: &Executors) -> Result<Option<Digest>> {
     let prepared = blocking(|| prepare(store, result))?;
-    let executor = executors.of(prepared.result.executor.kind).clone();
-    executor.check().await?;
+    let executor = executors.ready(prepared.result.executor.kind).await?;
     prepared.run(store, executor).await
 }
 
@@ -130,10 +129,10 @@ async fn run_again(store: &Store, result: &Digest, executors: &Executors, networ
         let words = format!("{} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
         return Err(format!("running {words} would use the network: --network runs it"));
     }
-    let executor = executors.of(prepared.result.executor.kind);
-    executor.check().await.map_err(|error| format!("the executor that made it cannot be used: {error}"))?;
+    let executor = executors.ready(prepared.result.executor.kind).await;
+    let executor = executor.map_err(|error| format!("the executor that made it cannot be used: {error}"))?;
     let words = format!("running {} again (datum {})", prepared.result.pipeline, prepared.result.recipe.short(8));
-    match prepared.run(store, executor.clone()).await {
+    match prepared.run(store, executor).await {
         Ok(outputs) if outputs == prepared.result.outputs => Ok(format!("remade by {words}")),
         Ok(Some(_)) => Err(format!("{words} gives different content")),
         Ok(None) => Err(format!("{words} fails")),
@@ -215,6 +214,7 @@ impl Again {
         Ok(DatumContext {
             store: store.clone(),
             pool: Arc::new(Pool::new(executor)),
+            slots: None,
             pipeline: self.pipeline.clone(),
             recipes: RecipeBuilder::new(store.clone(), version.transform, self.leaves.clone()),
             job: JobKey { order: self.order, pipeline: self.result.pipeline.clone() },

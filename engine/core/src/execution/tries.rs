@@ -3,7 +3,8 @@
 //! A memory limit may grow: a try that was killed at it is followed by one with more memory, in a sandbox of its own, and uses up no try of
 //! the datum.
 //!
-//! If the container engine does not answer, a try waits for it up to 10 minutes, which uses up no try of the datum; then the job fails.
+//! If the container engine does not answer, a try waits for it up to 10 minutes, which uses up no try of the datum; then the job fails. If
+//! the worker on which it runs vanishes, it begins again on another, which uses up none either; after 5 times the datum fails.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,10 +26,12 @@ use crate::datums::InputMatch;
 use crate::error::Result;
 use crate::feed::{AtWork, Printing, SharedLog};
 use crate::recipe::Prepared;
-use sandbox::{Console, DatumTask, ExecError, Exit, InputFile, Outcome};
+use sandbox::{Console, DatumTask, ExecError, Exit, InputFile, Outcome, Sandbox, SandboxSpec};
 
 /// Number of lost sandboxes that a try survives; then the job fails.
 const LOST_SANDBOXES: u32 = 3;
+/// Number of vanished workers that a try survives; then its datum fails, which may be the reason why they vanish.
+const LOST_WORKERS: u32 = 5;
 /// Pause before another sandbox is requested, doubled each time up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -64,6 +67,8 @@ struct Ended {
     finished_at: Timestamp,
     /// How long its inputs and its output took; absent if it needed no sandbox.
     around: Option<Around>,
+    /// The worker on which it ran.
+    worker: Option<String>,
     /// Present if it succeeded.
     outputs: Option<TakenIn>,
     /// Whether another try could have a different outcome.
@@ -88,12 +93,12 @@ impl Ended {
     }
 
     fn keep(self, store: &Store, printing: &Printing) -> Result<Try, RepoError> {
-        let Self { exit_code, reason, log: printed, started_at, finished_at, around, memory_bytes, .. } = self;
+        let Self { exit_code, reason, log: printed, started_at, finished_at, around, memory_bytes, worker, .. } = self;
         let log = printed.to_bytes();
         let log = if log.is_empty() { None } else { Some(blocking(|| store.put_log(&log))?) };
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let (pull_ms, take_in_ms) = around.map(|around| (millis(around.pull), millis(around.take_in))).unzip();
-        let tried = Try { exit_code, reason, log, started_at, finished_at, pull_ms, take_in_ms, memory_bytes };
+        let tried = Try { exit_code, reason, log, started_at, finished_at, pull_ms, take_in_ms, memory_bytes, worker };
         printing.stored(&tried, &printed);
         Ok(tried)
     }
@@ -248,7 +253,7 @@ impl DatumContext {
         Ok(is_recovered)
     }
 
-    /// One try, whose log continues from `log`; a lost sandbox is replaced a few times, since that is not the datum's fault.
+    /// One try, whose log continues from `log`; a lost sandbox or worker is replaced a few times, since that is not the datum's fault.
     async fn one_try(
         &self,
         task: &Arc<DatumTask>,
@@ -257,15 +262,33 @@ impl DatumContext {
         seat: &mut Seat,
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended> {
-        let mut lost = 0;
+        let (mut lost, mut lost_workers) = (0, 0);
         loop {
-            match self.attempt(task, log.fork(), printing, seat, next).await {
+            let done = self.attempt(task, log.fork(), printing, seat, next).await;
+            // A broken sandbox is not fit for another try; closing it may fail just as the try did.
+            let broken = if done.is_err() { seat.sandbox.take() } else { None };
+            let has_begun = broken.is_some();
+            if let Some(broken) = broken {
+                self.pool.dispose(broken);
+            }
+            match done {
                 Ok(done) => return Ok(done),
-                Err(error) => {
-                    // A broken sandbox is not fit for another try; closing it may fail just as the try did.
-                    if let Some(broken) = seat.sandbox.take() {
-                        self.pool.dispose(broken);
+                Err(ExecError::WorkerLost { worker, why }) => {
+                    self.pool.dispose_of(&worker);
+                    lost_workers += u32::from(has_begun);
+                    if lost_workers > LOST_WORKERS {
+                        let times = format!("it was begun {lost_workers} times, and each time its worker was lost");
+                        return Ok(self.not_run(format!("{times}; the last was `{worker}`: {why}"), log.fork()));
                     }
+                    tracing::warn!(
+                        "datum {} begins again: worker `{worker}` was lost: {why}",
+                        printing.datum().short(12)
+                    );
+                    if !has_begun {
+                        tokio::time::sleep(FIRST_PAUSE).await;
+                    }
+                }
+                Err(error) => {
                     lost += 1;
                     if lost == LOST_SANDBOXES || !is_transient(&error) {
                         return Err(error.into());
@@ -306,15 +329,20 @@ impl DatumContext {
         next: &mut Option<Next<'_>>,
     ) -> Result<Ended, ExecError> {
         if let Some(why) = task.inputs.iter().find_map(unnameable) {
-            return Ok(self.not_started(&why, log));
+            return Ok(self.not_run(format!("the command did not start: {why}"), log));
         }
         let source = StoreSource::new(self.store.clone());
+        // A machine may have left, or be about to, since the last datum.
+        if let Some(spent) = seat.sandbox.take_if(|sandbox| sandbox.spent_by().is_some()) {
+            self.pool.dispose(spent);
+        }
         let sandbox = match &mut seat.sandbox {
             Some(sandbox) => sandbox,
-            none => none.insert(self.pool.take(&seat.spec, &self.store).await?),
+            none => none.insert(self.take_sandbox(&seat.spec).await?),
         };
         let limit = seat.spec.resources.memory_bytes;
         let may_grow = sandbox.has_memory_limit() && self.memory_limit().is_some_and(MemoryLimit::can_grow);
+        let worker = sandbox.worker().map(ToOwned::to_owned);
         let mut intake = Intake::new(&self.store, &task.inputs, log, &self.mask, printing);
         let outcome = match next.take() {
             Some(next) => sandbox.run_before(task, &source, &mut intake, next).await?,
@@ -341,6 +369,7 @@ impl DatumContext {
             started_at,
             finished_at,
             around: Some(around),
+            worker,
             is_worth_another: !is_accepted && !matches!(outcome.exit, Exit::NotStarted { .. }),
             memory_bytes: limit.filter(|_| may_grow),
             is_out_of_memory: !is_accepted && was_killed_for_memory(&outcome),
@@ -348,17 +377,33 @@ impl DatumContext {
         })
     }
 
-    /// A try that needed no sandbox.
-    fn not_started(&self, why: &str, log: SharedLog) -> Ended {
+    /// A warm sandbox, or else a new one. Whoever waits for a worker has no slot meanwhile, so that datums which suit another worker run.
+    async fn take_sandbox(&self, spec: &Arc<SandboxSpec>) -> Result<Sandbox, ExecError> {
+        if let Some(warm) = self.pool.take_warm(spec) {
+            return Ok(warm);
+        }
+        let opened = self.pool.open(spec, &self.store);
+        if !self.pool.may_wait() {
+            return opened.await;
+        }
+        let _opening = self.live.opens(&self.job);
+        match &self.slots {
+            Some(slots) => slots.lend(opened).await,
+            None => opened.await,
+        }
+    }
+
+    /// A try that did not run to its end, for this reason, and must not be repeated.
+    fn not_run(&self, reason: String, log: SharedLog) -> Ended {
         let now = self.store.clock().now();
-        let reason = Some(format!("the command did not start: {why}"));
         Ended {
             exit_code: None,
-            reason,
+            reason: Some(reason),
             log,
             started_at: now,
             finished_at: now,
             around: None,
+            worker: None,
             outputs: None,
             is_worth_another: false,
             memory_bytes: None,
@@ -426,7 +471,10 @@ fn unnameable(input: &InputFile) -> Option<String> {
 /// Whether another sandbox may succeed.
 fn is_transient(error: &ExecError) -> bool {
     match error {
-        ExecError::SandboxLost { .. } | ExecError::Docker { .. } | ExecError::NotAnswering { .. } => true,
+        ExecError::SandboxLost { .. }
+        | ExecError::WorkerLost { .. }
+        | ExecError::Docker { .. }
+        | ExecError::NotAnswering { .. } => true,
         ExecError::PermissionDenied { .. }
         | ExecError::SandboxRefused { .. }
         | ExecError::ImageNotFound { .. }
@@ -434,6 +482,9 @@ fn is_transient(error: &ExecError) -> bool {
         | ExecError::PullFailed { .. }
         | ExecError::Unsuited { .. }
         | ExecError::NoBridge { .. }
+        | ExecError::NoWorker { .. }
+        | ExecError::OnWorker { .. }
+        | ExecError::JoinRefused { .. }
         | ExecError::Io { .. }
         | ExecError::Caller { .. } => false,
     }

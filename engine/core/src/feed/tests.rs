@@ -51,6 +51,7 @@ impl Followed {
             pull_ms: None,
             take_in_ms: None,
             memory_bytes: None,
+            worker: None,
         };
         at_work.printing().stored(&tried, log);
     }

@@ -48,6 +48,14 @@ pub(crate) use namespace::most_processes;
 /// Exit code of `pv worker enter` if this host refuses namespaces; another method may then be tried.
 pub(crate) const NAMESPACES_REFUSED: u8 = 77;
 
+/// The first words after `pv worker` by which executors start an agent in other places than a container.
+const WAYS: [&str; 4] = ["enter", "inside", "bwrap", "within"];
+
+/// Whether `pv worker ARGS…` starts the agent; else it is a command of people.
+pub fn is_meant(args: &[OsString]) -> bool {
+    args.first().is_none_or(|first| WAYS.iter().any(|way| first == way))
+}
+
 /// Runs `pv worker ARGS…`; `args` begins after `worker`. Must be called before the process has a second thread.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.collect();

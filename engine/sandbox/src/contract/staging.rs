@@ -96,7 +96,8 @@ async fn a_large_input_comes_once(bench: &mut Bench<'_>) {
         assert_eq!((exit, record.log()), (Exit::Code(0), format!("{sum}{}\n", number - 1)));
         present = next;
     }
-    assert_eq!(bench.files.read_bytes(&model) - before, MODEL_BYTES as u64, "it was sent once");
+    // Not at all, if it is still where the executor keeps files.
+    assert!(bench.files.read_bytes(&model) - before <= MODEL_BYTES as u64, "it was sent once");
 }
 
 async fn no_try_changes_what_the_next_one_sees(bench: &mut Bench<'_>) {

@@ -163,7 +163,7 @@ struct TokenToCreate {
     name: TokenName,
     /// What it may do.
     role: Role,
-    /// The repositories that it covers: globs.
+    /// The repositories that it covers: globs. `*` for a `worker`, which is not limited to some, and sees none.
     #[schemars(extend("minItems" = 1))]
     repos: RepoGlobs,
     /// How long it works, such as `30d`; absent: until it is revoked.

@@ -14,13 +14,14 @@ use crate::openapi;
 use crate::operation::{Description, Operation, Part, get};
 use crate::parts::Answer;
 use crate::problem::Result;
+use ::repos::Timestamp;
 use ::repos::access::Role;
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
         get("/openapi.json", ("openapi", "This document"), document).for_anyone(),
         get("/docs", ("showDocs", "The same as a page for people"), docs).for_anyone(),
-        get("/whoami", ("whoami", "Show who the token belongs to, and its rights"), whoami),
+        get("/whoami", ("whoami", "Show who the token belongs to, and its rights"), whoami).needs(Role::Worker),
     ]
 }
 
@@ -67,6 +68,8 @@ struct Who {
     role: Role,
     /// The repositories that it may see: globs.
     repos: Vec<String>,
+    /// When it ends; `null` for never.
+    expires_at: Option<Timestamp>,
 }
 
 async fn whoami(call: Call) -> Result<Answer<Who>> {
@@ -75,6 +78,7 @@ async fn whoami(call: Call) -> Result<Answer<Who>> {
         name: access.who.clone(),
         role: access.role,
         repos: access.repos.texts().map(str::to_owned).collect(),
+        expires_at: call.expires_at(),
     }))
 }
 

@@ -44,6 +44,7 @@ mod upkeep;
 mod upload;
 mod uploads;
 mod watches;
+mod workers;
 
 /// All operations, in the order of the documentation.
 pub fn operations() -> Vec<Operation> {
@@ -75,6 +76,7 @@ pub fn operations() -> Vec<Operation> {
         keeping::operations(),
         watches::operations(),
         images::operations(),
+        workers::operations(),
         docs::operations(),
     ]
     .concat()

@@ -130,7 +130,7 @@ fn of_operators() -> [(&'static str, MethodRouter<App>); 12] {
         (
             "/operations",
             view_of(|call, look, _: views::None, _: views::None| {
-                operations::operations(look, &call.works().seen(&call.access().client))
+                operations::operations(look, &call.works().seen(&call.access().client), &call.workers())
             }),
         ),
         (

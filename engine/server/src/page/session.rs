@@ -12,7 +12,7 @@ use specs::ErrorKind;
 use super::act::{own_address, way_back};
 use super::documents::{GoOn, document};
 use crate::app::App;
-use crate::caller::{Peer, address_of};
+use crate::caller::{Needs, Peer, address_of, allowed};
 use crate::login::note_login;
 use crate::logins::ensure_no_foreign_page;
 use crate::problem::{Problem, Result};
@@ -63,7 +63,13 @@ fn begin(app: &App, uri: &Uri, headers: &HeaderMap, peer: Option<&Peer>, typed: 
     let now = app.store().clock().now();
     let access = typed.token.trim().parse::<Token>().ok().and_then(|token| app.tokens().find(&token, now).ok());
     let wrong = "unknown, revoked or expired token";
-    note_login(app, headers, from, access.as_ref().map_or(Err(wrong), |access| Ok((303, access.who.as_str()))))?;
+    // A worker sees no page.
+    let refusal = access.as_ref().and_then(|access| allowed(access, Needs::to_read("logIn")).err());
+    let status = if refusal.is_some() { 403 } else { 303 };
+    note_login(app, headers, from, access.as_ref().map_or(Err(wrong), |access| Ok((status, access.who.as_str()))))?;
+    if let Some(problem) = refusal {
+        return Err(problem);
+    }
     let Some(access) = access else {
         let problem = Problem::new(ErrorKind::Refused, "this token is unknown, revoked or expired");
         return Err(problem

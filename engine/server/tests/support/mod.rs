@@ -138,7 +138,10 @@ impl Running {
         let places = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_MAX_ATTEMPTS", "1")];
         let places = Access::new(places.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let server = server
-            .with_machine(Machine { executors: Executors { docker: executor.clone(), process: executor }, places })
+            .with_machine(Machine {
+                executors: Executors { docker: executor.clone(), process: executor.clone(), workers: executor },
+                places,
+            })
             .with_carrier(Arc::new(Nobody));
         let url = server.url().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();

@@ -14,7 +14,7 @@ use specs::words::count;
 use specs::{CommitId, DatumRef, JobRef, RepoName};
 
 use super::job::{cells, glob_of, heads};
-use super::work::job_link;
+use super::work::{job_link, ran_on};
 use super::{None, Result};
 use crate::address::{self, Address};
 use crate::frame::View;
@@ -78,7 +78,8 @@ fn shown(look: &Look<'_>, found: &FoundDatum) -> Result<Markup> {
                 dt { "Executed by" } dd { (job_link(look, pipeline, run)) }
             } }
             @if let Some(stamp) = &view.executed_on {
-                dt { "Ran on" } dd { (stamp.host) " " span .dim { (stamp.kind) " " (stamp.version) } }
+                @let worker = view.try_details.last().and_then(|one| one.worker.as_deref());
+                dt { "Ran on" } dd { (ran_on(stamp, worker)) }
             }
             @if let Some(network) = &view.network { dt { "Network" } dd { (network) } }
             @if let Some(growth) = growth_in_words(&view.try_details) { dt { "Memory" } dd { (growth) } }
@@ -143,7 +144,7 @@ fn try_row(look: &Look<'_>, found: &FoundDatum, number: usize, one: &TryView) ->
                 (Some(reason), _) => (reason),
                 (Option::None, Some(code)) => { "exit " (code) },
                 (Option::None, Option::None) => "",
-            } }
+            } @if let Some(worker) = &one.worker { " " span .dim { "on " (worker) } } }
             (cells(Some(one)))
             td { (time(look, one.started_at)) }
             td { @if one.log.is_some() { (link(look, &log(found).with("try", number), "Log")) } @else { span .dim { "printed nothing" } } }

@@ -1,7 +1,11 @@
-//! Long work that was started with this token: how far it is, and its result. The server keeps it in memory for a day.
+//! Long work that was started with this token: how far it is, and its result. The server keeps it in memory for a day. And the machines
+//! that have joined to execute datums.
 
+use answers::worker::WorkerView;
 use maud::{Markup, html};
 use repos::access::Right;
+use repos::documents::ExecutorKind;
+use repos::settings::EXECUTOR;
 use repos::{RepoError, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -63,8 +67,8 @@ pub struct OfWork {
     id: String,
 }
 
-/// All long work of this token.
-pub fn operations(look: &Look<'_>, works: &[Work]) -> Result<View> {
+/// All long work of this token, and the workers for whoever may see the whole store.
+pub fn operations(look: &Look<'_>, works: &[Work], workers: &[WorkerView]) -> Result<View> {
     let list = html! {
         h1 { "Operations" }
         p .hint { "Long work that you started. It is kept for a day, or until the server stops." }
@@ -92,7 +96,46 @@ pub fn operations(look: &Look<'_>, works: &[Work]) -> Result<View> {
             }
         }
     };
-    Ok(View::new("Operations", "operations").timed("operations", 2, list))
+    let view = View::new("Operations", "operations").timed("operations", 2, list);
+    let sees_workers = look.access.may(Right::Check) && look.store.setting(&EXECUTOR)? == Some(ExecutorKind::Workers);
+    Ok(if sees_workers { view.timed("workers", 2, table_of_workers(workers)) } else { view })
+}
+
+/// The workers that have joined.
+fn table_of_workers(workers: &[WorkerView]) -> Markup {
+    html! {
+        h2 { "Workers" }
+        @if workers.is_empty() {
+            p { "No worker has joined, so no datum runs. On a machine that is to execute datums: " code { "pv worker join URL" } }
+        } @else {
+            table {
+                thead {
+                    tr {
+                        th scope="col" { "Worker" }
+                        th scope="col" { "Executor" }
+                        th scope="col" { "Platform" }
+                        th .number scope="col" { "Slots" }
+                        th .number scope="col" { "Sandboxes" }
+                        th scope="col" { "State" }
+                        th scope="col" { "Token" }
+                    }
+                }
+                tbody {
+                    @for worker in workers {
+                        tr {
+                            th scope="row" { (worker.name) }
+                            td { (worker.executor) " " (worker.version) }
+                            td { (worker.platform) }
+                            td .number { (worker.slots) }
+                            td .number { (worker.sandboxes) }
+                            td { @if worker.going_away { "going away" } @else { "joined" } }
+                            td { (worker.token) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// One piece of long work.

@@ -54,7 +54,7 @@ fn row(look: &Look<'_>, token: &TokenView) -> Markup {
         tr {
             th scope="row" { (token.name) }
             td { (token.role.word()) }
-            td { code { (repos) } }
+            td { @if repos.is_empty() { "none" } @else { code { (repos) } } }
             td {
                 @match token.state {
                     TokenState::Valid => { (state("valid")) }
@@ -86,7 +86,7 @@ fn create(look: &Look<'_>) -> Markup {
         label {
             "Role"
             select name="role" {
-                @for role in Role::ALL { option value=(role.word()) { (role.word()) } }
+                @for role in Role::ALL { option value=(role.word()) selected[role == Role::Reader] { (role.word()) } }
             }
         }
         label { "Repositories, one glob per line; " code { "*" } " is all" textarea name="repos:list" rows="2" required { "*" } }
@@ -95,7 +95,10 @@ fn create(look: &Look<'_>) -> Markup {
     html! {
         details .create {
             summary { "Create a token" }
-            p .hint { "Readers see; writers also commit, tag, run and retry; admins may do everything with these repositories." }
+            p .hint {
+                "Readers see; writers also commit, tag, run and retry; admins may do everything with these repositories. Workers only join, by "
+                code { "pv worker join" } ": they see nothing, and are not limited to repositories."
+            }
             (form_once(look, "POST", &address::api(["tokens"]), &fields, "Create it", "token"))
         }
     }

@@ -6,6 +6,7 @@ use answers::trace::Brought;
 use engine::EngineError;
 use maud::{Markup, html};
 use repos::JobRow;
+use repos::documents::ExecutorStamp;
 use serde::de::DeserializeOwned;
 use specs::words::{count, duration};
 use specs::{BranchName, CommitId, PipelineName, RepoName, RunId};
@@ -36,6 +37,11 @@ pub(super) fn run_link(look: &Look<'_>, run: &RunId) -> Markup {
 /// A job, by its pipeline and the first digits of its run's id.
 pub(super) fn job_link(look: &Look<'_>, pipeline: &PipelineName, run: &RunId) -> Markup {
     short_link(look, &address::job(&job_id(pipeline, run)), format!("{pipeline}@{}", run.short(8)))
+}
+
+/// Where something ran: the worker, if there is one, else the machine.
+pub(super) fn ran_on(stamp: &ExecutorStamp, worker: Option<&str>) -> Markup {
+    html! { (worker.unwrap_or(&stamp.host)) " " span .dim { (stamp.kind) " " (stamp.version) } }
 }
 
 /// The run of a job, as an element follows it: its pipeline and its run.

@@ -112,12 +112,11 @@ fn certified(digest: &specs::Digest, certificate: &Certificate, zone: &TimeZone)
         let why = stage.why.as_deref().map_or_else(String::new, |why| format!(" ({why})"));
         escaped(&format!("{}: {}, {count}{why}", stage.pipeline, stage.outcome.words()))
     });
-    let executor = &certificate.executor;
     table_of(&[
         ("Outcome", format!("<b class=\"{class}\">{}</b>", escaped(certificate.outcome.words()))),
         ("When", escaped(&moment(certificate.at, zone))),
         ("By", escaped(&certificate.committer)),
-        ("On", escaped(&format!("{} {} on {}", executor.kind, executor.version, executor.host))),
+        ("On", escaped(&certificate.executor.to_string())),
         ("Stages", stages.collect::<Vec<_>>().join("<br>")),
         ("Certificate", format!("sha256 {}", text_code(&digest.to_string()))),
     ])

@@ -313,10 +313,7 @@ impl Page<'_> {
                 specs::Network::Default => "<b>available</b>".to_owned(),
             },
         ));
-        facts.push((
-            "Executed by",
-            escaped(&format!("{} {} on {}", datum.executor.kind, datum.executor.version, datum.executor.host)),
-        ));
+        facts.push(("Executed by", escaped(&datum.executor.on(datum.worker.as_deref()))));
         facts.push(("Job", text_code(&datum.job)));
         facts.extend(when(datum.started_at).map(|time| ("Began", time)));
         facts.extend(when(datum.finished_at).map(|time| ("Ended", time)));

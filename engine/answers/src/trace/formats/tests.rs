@@ -98,6 +98,7 @@ fn datum(pipeline: &str, number: u8, inputs: Vec<InputNode>) -> Origin {
         }),
         network: Network::None,
         executor: ExecutorStamp { kind: ExecutorKind::Docker, version: "28.2".to_owned(), host: "edge-2".to_owned() },
+        worker: None,
         started_at: Some(time(2)),
         finished_at: Some(time(3)),
         log: Some(digest(6)),

@@ -10,7 +10,7 @@ use specs::words::{count, duration};
 
 use super::super::Result;
 use super::super::run::progress;
-use super::super::work::{commit_link, run_link, state_of, took};
+use super::super::work::{commit_link, ran_on, run_link, state_of, took};
 use super::address_of;
 use crate::address;
 use crate::look::Look;
@@ -41,7 +41,7 @@ pub(super) fn shown(look: &Look<'_>, job: &JobRow) -> Result<Markup> {
                 @if view.duration_seconds.is_some() { ", after " (took(view.duration_seconds)) } } }
             dt { "Datums" } dd { (counts(&view)) }
             @if let Some(stamp) = &view.executed_on {
-                dt { "Ran on" } dd { (stamp.host) " " span .dim { (stamp.kind) " " (stamp.version) } }
+                dt { "Ran on" } dd { (ran_on(stamp, None)) }
             }
             @if !inputs.is_empty() || hidden > 0 {
                 dt { "Read" }

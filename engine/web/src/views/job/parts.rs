@@ -133,6 +133,7 @@ mod tests {
             pull_seconds,
             take_in_seconds,
             memory_bytes: None,
+            worker: None,
         }
     }
 

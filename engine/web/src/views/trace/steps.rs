@@ -176,7 +176,7 @@ fn ran(look: &Look<'_>, datum: &DatumNode, is_hidden: bool) -> Markup {
         }
         dt { "Where" }
         dd {
-            (datum.executor.kind) " " (datum.executor.version) " on " (datum.executor.host) ", "
+            (datum.executor.on(datum.worker.as_deref())) ", "
             @if datum.network == Network::None { "no network" } @else { "network" }
         }
     }

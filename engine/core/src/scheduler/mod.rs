@@ -2,6 +2,10 @@
 //!
 //! It examines the open jobs in the order of runs, starts those whose inputs exist, ends those that can never run, and looks again whenever
 //! a job ends or the store changes. Its whole state is in the store, so a new engine continues where a dead one stopped.
+//!
+//! - `work`: what its main loop keeps in mind
+
+mod work;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +19,8 @@ use specs::{ErrorKind, Glob, PipelineName, RunId};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior};
 
+use self::work::{Jobs, Until, Work};
 use crate::blocking::blocking;
 use crate::error::{EngineError, Result, in_full};
 use crate::execution::{Ended, JobContext, JobSettings, Pool, Sealing, Stop, labels, run_job, seal};
@@ -28,14 +32,12 @@ use crate::recipe::Leaf;
 use crate::run::{Actor, paths_named};
 use crate::slots::DatumSlots;
 use crate::time;
-use sandbox::Executor;
+use sandbox::{Executor, Workers};
 
 /// Pause of a long-lived engine after a transient failure.
 const REST: Duration = Duration::from_secs(5);
 /// How often the clock is checked while something will come due: it may be set, and a machine may sleep.
 const CLOCK: Duration = Duration::from_mins(1);
-/// How often results are made durable and disk space is checked while jobs run.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Which jobs to bring to their end.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +58,9 @@ pub struct Engine {
     by: Actor,
     pool: Arc<Pool>,
     stamp: ExecutorStamp,
-    limit: usize,
     slots: Arc<DatumSlots>,
+    /// Those who have joined; they execute datums if the store's executor is `workers`.
+    workers: Workers,
     live: Live,
     /// Notified when the store has changed.
     changed: Notify,
@@ -72,50 +75,6 @@ pub struct Engine {
     runtime: Handle,
 }
 
-/// When scheduling ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// When nothing wanted is left.
-    Done,
-    /// When it is told to.
-    Told,
-}
-
-/// Running jobs.
-type Jobs = JoinSet<(JobKey, Result<()>)>;
-
-/// The state of a scheduler.
-#[derive(Debug)]
-struct Work {
-    until: Until,
-    /// When this engine started; earlier ticks count as missed.
-    since: Timestamp,
-    jobs: Jobs,
-    /// Sandboxes that are no longer needed, being closed.
-    closing: JoinSet<()>,
-    look: Interval,
-    /// Free bytes on the disk and the required minimum, if there are fewer.
-    full_disk: Option<(u64, u64)>,
-}
-
-impl Work {
-    fn new(until: Until, since: Timestamp) -> Self {
-        let mut look = tokio::time::interval(LOOK);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { until, since, jobs: Jobs::new(), closing: JoinSet::new(), look, full_disk: None }
-    }
-
-    /// Fails if jobs wait for disk space that an ending engine will not get.
-    fn ensure_disk_space(&self, live: &Live) -> Result<()> {
-        match self.full_disk {
-            Some((free, least)) if self.until == Until::Done && live.any_waits_for(&WaitsFor::Disk) => {
-                Err(EngineError::NoSpace { free, least })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 /// Whether the same operation may succeed a little later: disk space is freed, a daemon responds again. Not if a disk may have the write
 /// and cannot tell; for a bucket, the next attempt sees whether it has.
 fn is_transient(error: &EngineError) -> bool {
@@ -124,18 +83,22 @@ fn is_transient(error: &EngineError) -> bool {
 }
 
 impl Engine {
-    /// An engine that executes datums with `executor`, at most `limit` at a time.
+    /// An engine that executes datums with `executor`, at most `limit` at a time, unless the executor itself says how many.
     pub async fn new(store: Store, by: Actor, executor: Arc<dyn Executor>, limit: usize) -> Result<Self> {
         let info = executor.check().await?;
-        let stamp = ExecutorStamp { kind: executor.kind(), version: info.version, host: info.host };
+        let offered = executor.slots().map(|offered| *offered.borrow());
+        // What had joined when it started says nothing about a datum: each try names its worker.
+        let (version, host) =
+            if offered.is_some() { (String::new(), String::new()) } else { (info.version, info.host) };
+        let stamp = ExecutorStamp { kind: executor.kind(), version, host };
         executor.clean_up(&BTreeSet::new()).await?;
         Ok(Self {
             store,
             by,
             pool: Arc::new(Pool::new(executor)),
             stamp,
-            limit,
-            slots: Arc::new(DatumSlots::new(limit)),
+            slots: Arc::new(DatumSlots::new(offered.unwrap_or(limit))),
+            workers: Workers::new(),
             live: Live::default(),
             changed: Notify::new(),
             wanted: Mutex::default(),
@@ -145,6 +108,17 @@ impl Engine {
             versions: Mutex::default(),
             runtime: Handle::current(),
         })
+    }
+
+    /// The same, with these workers: those that its executor uses, if the store's executor is `workers`.
+    #[must_use]
+    pub fn with_workers(self, workers: Workers) -> Self {
+        Self { workers, ..self }
+    }
+
+    /// The workers that have joined, and what lets others join.
+    pub fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// The current activity.
@@ -167,9 +141,9 @@ impl Engine {
         self.pool.executor().clone()
     }
 
-    /// Maximum number of datums running at the same time.
+    /// Maximum number of datums running at the same time; 0 if no worker has joined.
     pub fn limit(&self) -> usize {
-        self.limit
+        self.slots.limit()
     }
 
     /// Makes the scheduler look again, because the store has changed.
@@ -267,7 +241,7 @@ impl Engine {
     }
 
     async fn schedule(&self, until: Until) -> Result<()> {
-        let mut work = Work::new(until, self.store.clock().now());
+        let mut work = Work::new(until, self.store.clock().now(), self.pool.executor().slots());
         let done = loop {
             match self.step(&mut work).await {
                 Ok(true) => {}
@@ -302,11 +276,13 @@ impl Engine {
         let asked = self.wanted.lock().expect("no panic under this lock").len();
         let next_due = blocking(|| self.start(work))?;
         let phase = self.phase();
-        if work.jobs.is_empty() && work.full_disk.is_none() && work.until == Until::Told && !self.lives_on() {
+        let awaits_worker = self.limit() == 0 && self.live.any_waits_for(&WaitsFor::Worker);
+        let is_stuck = work.full_disk.is_some() || awaits_worker;
+        if work.jobs.is_empty() && !is_stuck && work.until == Until::Told && !self.lives_on() {
             // What was asked for is done, as far as it can be: what comes later was not.
             self.wanted.lock().expect("no panic under this lock").drain(..asked);
         }
-        if work.jobs.is_empty() && (phase > Phase::Running || work.until == Until::Done) {
+        if work.jobs.is_empty() && (phase > Phase::Running || work.until == Until::Done && !awaits_worker) {
             return work.ensure_disk_space(&self.live).map(|()| false);
         }
         tokio::select! {
@@ -322,8 +298,11 @@ impl Engine {
             })?,
             () = self.slots.all_back(), if phase == Phase::Draining => self.interrupt(),
             () = tokio::time::sleep(next_due.unwrap_or_default()), if next_due.is_some() => {}
+            () = Work::offered_others(&mut work.offered) => {}
             // Without jobs there is nothing to check, so no wake-up.
-            _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => self.sync().await?,
+            _ = work.look.tick(), if !work.jobs.is_empty() || work.full_disk.is_some() => {
+                self.sync().await?;
+            }
         }
         Ok(true)
     }
@@ -332,7 +311,11 @@ impl Engine {
     fn start(&self, work: &mut Work) -> Result<Option<Duration>> {
         let mut next_due = None;
         if self.phase() == Phase::Running {
+            self.mind_workers(work);
             self.mind_disk(work)?;
+            if self.limit() == 0 {
+                self.live.hold(&WaitsFor::Worker, self.store.clock().now());
+            }
             next_due = self.mind_time(work)?;
         }
         while self.phase() == Phase::Running && self.start_ready(&mut work.jobs)? {}
@@ -408,6 +391,9 @@ impl Engine {
                 Readiness::Ready(_) if is_full => {
                     self.live.waits(&key, job.run, Some(WaitsFor::Disk), self.store.clock().now());
                 }
+                Readiness::Ready(_) if self.limit() == 0 => {
+                    self.live.waits(&key, job.run, Some(WaitsFor::Worker), self.store.clock().now());
+                }
                 Readiness::Ready(leaves) => {
                     let (stop, stopped) = watch::channel(None);
                     repos::fail_at("job.before_start")?;
@@ -441,7 +427,6 @@ impl Engine {
             by: self.by.clone(),
             executor: self.stamp.clone(),
             slots: self.slots.clone(),
-            limit: self.limit,
             reprocess: false,
             again: None,
             settings: JobSettings::of(&self.store)?,
@@ -481,6 +466,16 @@ impl Engine {
         let next = time::next_due(&self.store, now)?;
         let wait = |next: Timestamp| Duration::from_secs_f64(next.seconds_since(now).max(0.0)).min(CLOCK);
         Ok(next.map(wait))
+    }
+
+    /// Has as many slots as the executor says, if it does. Without any no datum begins.
+    fn mind_workers(&self, work: &mut Work) {
+        let Some(offered) = &mut work.offered else { return };
+        let (before, limit) = (self.limit(), *offered.borrow_and_update());
+        self.slots.set_limit(limit);
+        if before == 0 && limit > 0 {
+            self.live.release(self.store.clock().now());
+        }
     }
 
     /// On a full disk no datum begins. A long-lived engine waits for space; any other ends.

@@ -1,0 +1,390 @@
+//! The engine's side: who has joined, how many tries each may run, and who is given up.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use repos::documents::ExecutorKind;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::link::Link;
+use super::messages::{Answer, FromWorker, Hello, Purpose, Registration, VERSION};
+use super::streams::{End, Have, PATIENCE, Side, Streams};
+use crate::error::ExecError;
+use crate::executor::ExecutorInfo;
+
+/// Maximum length of a worker's name.
+const NAME_MAX: usize = 63;
+/// Maximum number of slots of one worker.
+const SLOTS_MAX: u32 = 4096;
+/// Why nothing may be started at a worker: it said so, or it ended in order.
+const GOING: &str = "it is going away";
+const LEFT: &str = "it has left";
+
+/// The workers that have joined an engine. Clones are the same.
+#[derive(Debug, Clone, Default)]
+pub struct Workers(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    joined: Mutex<BTreeMap<String, Arc<Worker>>>,
+    /// A worker came or went, or a slot became free.
+    changed: Notify,
+    slots: watch::Sender<usize>,
+}
+
+/// What others see of a worker.
+#[derive(Debug, Clone)]
+pub struct WorkerState {
+    /// Its name, unique among those that have joined.
+    pub name: String,
+    /// The name of its token.
+    pub token: String,
+    /// What its executor reports about itself.
+    pub info: ExecutorInfo,
+    /// How many tries it may run at the same time.
+    pub slots: usize,
+    /// How many sandboxes are open there.
+    pub sandboxes: usize,
+    /// Whether it ends, and nothing is started there any more.
+    pub is_going: bool,
+}
+
+/// A worker that has joined.
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) name: String,
+    pub(super) streams: Arc<Streams>,
+    token: String,
+    session: String,
+    info: ExecutorInfo,
+    slots: usize,
+    control: End,
+    counts: Mutex<Counts>,
+    /// Why nothing may be started there any more: it is going, or was lost.
+    unfit: OnceLock<String>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    sandboxes: usize,
+    /// Slots in use.
+    busy: usize,
+}
+
+impl Worker {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().expect("no panic under this lock")
+    }
+
+    /// Why nothing may be started there any more.
+    pub(super) fn unfit(&self) -> Option<&str> {
+        self.unfit.get().map(String::as_str)
+    }
+
+    pub(super) fn lost(&self, why: impl Into<String>) -> ExecError {
+        ExecError::WorkerLost { worker: self.name.clone(), why: why.into() }
+    }
+
+    pub(super) fn going(&self) -> ExecError {
+        self.lost(GOING)
+    }
+
+    /// How many more sandboxes than slots it has; mostly negative.
+    fn crowd(&self) -> i64 {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        number(self.counts().sandboxes) - number(self.slots)
+    }
+
+    fn state(&self) -> WorkerState {
+        WorkerState {
+            name: self.name.clone(),
+            token: self.token.clone(),
+            info: self.info.clone(),
+            slots: self.slots,
+            sandboxes: self.counts().sandboxes,
+            is_going: self.unfit().is_some(),
+        }
+    }
+}
+
+/// A slot of a worker in use.
+#[derive(Debug)]
+pub(super) struct Seat {
+    workers: Workers,
+    worker: Arc<Worker>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.worker.counts().busy -= 1;
+        self.workers.0.changed.notify_waiters();
+    }
+}
+
+/// A sandbox that is open at a worker, or being opened.
+#[derive(Debug)]
+pub(super) struct Berth(pub(super) Arc<Worker>);
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        self.0.counts().sandboxes -= 1;
+    }
+}
+
+impl Workers {
+    /// Nobody has joined yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Attends to one connection of a worker until it ends. `who` is the name of its token.
+    ///
+    /// An error says why the connection was refused, or which rule the worker broke.
+    pub async fn attend(&self, mut link: Link, who: &str) -> Result<(), ExecError> {
+        let Ok(Some(hello)) = timeout(PATIENCE, link.from.recv()).await else { return Ok(()) };
+        let (answer, admitted) = match self.admit(&hello, who) {
+            Ok((worker, have)) => {
+                let answer = Answer::Welcome { session: worker.session.clone(), have: worker.streams.have() };
+                (answer, Ok((worker, have)))
+            }
+            Err(refusal) => {
+                let why = refusal.why.clone();
+                (Answer::Refused { why: refusal.why, is_for_good: refusal.is_for_good }, Err(why))
+            }
+        };
+        let answer = postcard::to_stdvec(&answer).expect("plain values have an encoding");
+        let is_sent = link.to.send(Bytes::from(answer)).await.is_ok();
+        let (worker, have) = admitted.map_err(|why| ExecError::JoinRefused { why })?;
+        if is_sent {
+            self.carry(&worker, link, &have).await;
+        }
+        match worker.streams.over() {
+            Some(why) if why != LEFT => Err(worker.lost(why)),
+            _ => Ok(()),
+        }
+    }
+
+    async fn carry(&self, worker: &Arc<Worker>, link: Link, have: &Have) {
+        let number = worker.streams.attach(have);
+        let mut carry = pin!(worker.streams.carry(link, number));
+        loop {
+            tokio::select! {
+                _ = &mut carry => break,
+                said = worker.control.next() => match said {
+                    Ok((said, _)) => self.heard(worker, &said),
+                    Err(_) => break,
+                },
+            }
+        }
+        while let Some(Ok((said, _))) = worker.control.next().now_or_never() {
+            self.heard(worker, &said);
+        }
+        if let Some(why) = worker.streams.over() {
+            self.give_up(worker, &why);
+        }
+    }
+
+    fn heard(&self, worker: &Arc<Worker>, said: &FromWorker) {
+        match said {
+            FromWorker::Going => {
+                worker.unfit.set(GOING.to_owned()).ok();
+                self.changed();
+            }
+            FromWorker::Gone => self.give_up(worker, LEFT),
+            _ => self.give_up(worker, "it spoke out of turn"),
+        }
+    }
+
+    fn admit(&self, hello: &[u8], who: &str) -> Result<(Arc<Worker>, Have), Refusal> {
+        let version = postcard::take_from_bytes::<u32>(hello).map_or(0, |(version, _)| version);
+        if version != VERSION {
+            return Err(Refusal::for_good("it speaks another version: use the same version of pv as the engine"));
+        }
+        let hello: Hello =
+            postcard::from_bytes(hello).map_err(|_| Refusal::for_good("its first message cannot be read"))?;
+        match hello.why {
+            Purpose::Register(registration) => Ok((self.register(registration, who)?, Have::new())),
+            Purpose::Return { session, have } => {
+                let joined = self.joined();
+                let worker = joined.values().find(|worker| worker.session == session && worker.token == who);
+                let worker = worker.ok_or_else(|| Refusal {
+                    why: "the engine does not know it any more".to_owned(),
+                    is_for_good: false,
+                })?;
+                Ok((worker.clone(), have))
+            }
+        }
+    }
+
+    fn register(&self, registration: Registration, who: &str) -> Result<Arc<Worker>, Refusal> {
+        let Registration { name, info, slots } = registration;
+        let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(is_legal) {
+            let why = "a name has 1 to 63 letters, digits, `-`, `_` and `.`: choose another with --name";
+            return Err(Refusal::for_good(why));
+        }
+        if !matches!(info.kind, ExecutorKind::Docker | ExecutorKind::Process) {
+            return Err(Refusal::for_good("its executor is neither docker nor process"));
+        }
+        if slots == 0 || slots > SLOTS_MAX {
+            return Err(Refusal::for_good(&format!("it has {slots} slots: choose 1 to {SLOTS_MAX} with --slots")));
+        }
+        let (streams, control) = Streams::new(Side::Engine);
+        let mut joined = self.joined();
+        let worker = Arc::new(Worker {
+            name: free_name(&joined, &name),
+            streams,
+            token: who.to_owned(),
+            session: repos::random_hex(),
+            info,
+            slots: slots as usize,
+            control,
+            counts: Mutex::default(),
+            unfit: OnceLock::new(),
+        });
+        joined.insert(worker.name.clone(), worker.clone());
+        drop(joined);
+        self.changed();
+        tokio::spawn(give_up_when_silent(self.clone(), Arc::downgrade(&worker)));
+        Ok(worker)
+    }
+
+    fn joined(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Worker>>> {
+        self.0.joined.lock().expect("no panic under this lock")
+    }
+
+    /// Tells who waits for a worker or a slot, and how many slots there are now.
+    fn changed(&self) {
+        let fit = |worker: &&Arc<Worker>| worker.unfit().is_none();
+        let slots = self.joined().values().filter(fit).map(|worker| worker.slots).sum();
+        self.0.slots.send_if_modified(|before| std::mem::replace(before, slots) != slots);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Forgets a worker; its sandboxes are lost.
+    pub(super) fn give_up(&self, worker: &Arc<Worker>, why: &str) {
+        worker.unfit.set(why.to_owned()).ok();
+        worker.streams.give_up(why);
+        let mut joined = self.joined();
+        if joined.get(&worker.name).is_some_and(|known| Arc::ptr_eq(known, worker)) {
+            joined.remove(&worker.name);
+        }
+        drop(joined);
+        self.changed();
+    }
+
+    /// Gives a worker up that broke a rule.
+    pub(super) fn breach(&self, worker: &Arc<Worker>, why: &str) -> ExecError {
+        self.give_up(worker, why);
+        worker.lost(why)
+    }
+
+    /// Those that have joined, by name.
+    pub fn list(&self) -> Vec<WorkerState> {
+        self.joined().values().map(|worker| worker.state()).collect()
+    }
+
+    /// How many tries may run at the same time, over all workers; changes when workers come and go.
+    pub fn slots(&self) -> watch::Receiver<usize> {
+        self.0.slots.subscribe()
+    }
+
+    /// Whether each worker has at least as many sandboxes as slots.
+    pub(super) fn is_full(&self) -> bool {
+        let joined = self.joined();
+        !joined.is_empty() && joined.values().all(|worker| worker.counts().sandboxes >= worker.slots)
+    }
+
+    /// The workers with this executor to which something may be given.
+    pub(super) fn fit(&self, kind: ExecutorKind) -> Vec<Arc<Worker>> {
+        let fits = |worker: &&Arc<Worker>| worker.info.kind == kind && worker.unfit().is_none();
+        self.joined().values().filter(fits).cloned().collect()
+    }
+
+    /// Waits for a worker with this executor and a free slot; takes the one with the most room for another sandbox.
+    pub(super) async fn berth(&self, kind: ExecutorKind) -> (Seat, Berth) {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if let Some(found) = self.take_berth(kind) {
+                return found;
+            }
+            changed.await;
+        }
+    }
+
+    fn take_berth(&self, kind: ExecutorKind) -> Option<(Seat, Berth)> {
+        let mut fit = self.fit(kind);
+        fit.sort_by_key(|worker| worker.crowd());
+        let seat = fit.iter().find_map(|worker| self.take_seat(worker))?;
+        let worker = seat.worker.clone();
+        worker.counts().sandboxes += 1;
+        Some((seat, Berth(worker)))
+    }
+
+    fn take_seat(&self, worker: &Arc<Worker>) -> Option<Seat> {
+        let mut counts = worker.counts();
+        if counts.busy >= worker.slots {
+            return None;
+        }
+        counts.busy += 1;
+        Some(Seat { workers: self.clone(), worker: worker.clone() })
+    }
+
+    /// Waits for a free slot of this worker.
+    pub(super) async fn seat(&self, worker: &Arc<Worker>) -> Result<Seat, ExecError> {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if let Some(why) = worker.unfit() {
+                return Err(worker.lost(why));
+            }
+            if let Some(seat) = self.take_seat(worker) {
+                return Ok(seat);
+            }
+            changed.await;
+        }
+    }
+}
+
+/// Why a worker may not join.
+struct Refusal {
+    why: String,
+    is_for_good: bool,
+}
+
+impl Refusal {
+    fn for_good(why: &str) -> Self {
+        Self { why: why.to_owned(), is_for_good: true }
+    }
+}
+
+/// The name itself, or with a number if another worker has it.
+fn free_name(joined: &BTreeMap<String, Arc<Worker>>, name: &str) -> String {
+    let numbered = (2..).map(|number: usize| format!("{name}-{number}"));
+    std::iter::once(name.to_owned())
+        .chain(numbered)
+        .find(|name| !joined.contains_key(name))
+        .expect("there are more numbers than workers")
+}
+
+/// Gives a worker up once nothing was heard of it for too long, with or without a connection.
+async fn give_up_when_silent(workers: Workers, worker: Weak<Worker>) {
+    loop {
+        let Some(worker) = worker.upgrade() else { return };
+        if worker.streams.over().is_some() {
+            return;
+        }
+        let until = worker.streams.heard() + PATIENCE;
+        if until <= Instant::now() {
+            workers.give_up(&worker, &format!("nothing was heard of it for {} s", PATIENCE.as_secs()));
+            return;
+        }
+        drop(worker);
+        sleep_until(until).await;
+    }
+}
