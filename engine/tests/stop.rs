@@ -252,6 +252,22 @@ async fn a_retry_that_skips_some_paths_executes_other_failures_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_left_out_stays_left_out_in_the_next_retry() {
+    let s = Setting::new();
+    s.repo("images").pipeline(UPPER);
+    s.put("images", [("/a", Some("bad")), ("/b", Some("bad")), ("/c", Some("good"))]);
+    s.run().await;
+    retry(&s.store, &s.job("upper"), Some(&glob("/a")), &s.by, Some("torn")).unwrap();
+    s.run().await;
+    assert_eq!((s.state("upper"), s.reason(&s.job("upper")).as_str()), (SealedState::Failure, "1 of 3 datums failed"));
+    s.seen("upper");
+    retry(&s.store, &s.job("upper"), Some(&glob("/b")), &s.by, Some("torn as well")).unwrap();
+    s.run().await;
+    assert_eq!((s.seen("upper"), s.state("upper")), (Vec::new(), SealedState::Success));
+    assert_eq!(s.files("upper").into_keys().collect::<Vec<_>>(), ["/c"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn failures_of_an_earlier_job_do_not_stop_a_retry_early() {
     let s = Setting::new();
     s.repo("images").pipeline(UPPER);

@@ -96,6 +96,17 @@ fn stop(process: Background) -> Ended {
 }
 
 #[test]
+fn pipelines_that_share_one_slot_come_to_their_ends() {
+    let (site, machine) = (Site::start(), machine());
+    let _worker = site.worker(&machine, "edge-machine", PROCESS);
+    apply(&site.env, &(stage("one", &upper()) + &stage("two", &upper()) + &stage("three", &upper())));
+    for pipeline in ["one", "two", "three"] {
+        site.until_current(pipeline);
+    }
+    assert_eq!(site.tries("three").len(), 3);
+}
+
+#[test]
 fn a_worker_makes_what_this_machine_makes_and_is_named_where_it_did() {
     let (site, machine) = (Site::start(), machine());
     assert_eq!(site.env.json(["worker", "list"]), Vec::<Value>::new());

@@ -360,10 +360,10 @@ fn of_inputs(
         let anew = reprocess || is_again(store, &recipes, told.again.as_ref(), &inputs)?;
         let is_own = |found: &Known| Some(found.run) == told.run && found.pipeline == *pipeline.name();
         let is_known = cached(store, pipeline, &prepared.id)?.is_some_and(|found| !anew || is_own(&found));
-        let skipped = told.skipped.of_datum(&prepared.id).filter(|_| !is_known);
+        let skipped = told.skipped.get(&prepared.id).filter(|_| !is_known);
         let runs = !is_known && skipped.is_none();
         let reason = match skipped {
-            Some((_, why)) => why.to_owned(),
+            Some(skipped) => skipped.why.clone(),
             None if is_known => "in the cache".to_owned(),
             None if anew => "rerun requested".to_owned(),
             None => reasons.of(&key, &prepared.recipe)?,

@@ -101,8 +101,13 @@ async fn work(cx: &Context, args: &Args, server: Server, (name, place): (String,
     executor.clean_up(&BTreeSet::new()).await?;
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let slots = args.slots.map_or_else(cores, |slots| slots as usize);
-    let teller =
-        Teller { notes: cx.notes().another(), joined: joined(&server, &name, &info, slots), lost: Mutex::default() };
+    let place_of_server = server.place.clone();
+    let teller = Teller {
+        notes: cx.notes().another(),
+        place: place_of_server,
+        about: about(&info, slots),
+        lost: Mutex::default(),
+    };
     let options = WorkerOptions {
         name,
         slots,
@@ -141,18 +146,18 @@ async fn choose(cx: &Context, wanted: Option<Kind>, place: &Place) -> Result<(Ar
     Ok((executor, info))
 }
 
-/// The line about a worker that has joined.
-fn joined(server: &Server, name: &str, info: &ExecutorInfo, slots: usize) -> String {
+/// What a worker is.
+fn about(info: &ExecutorInfo, slots: usize) -> String {
     let ExecutorInfo { kind, version, .. } = info;
-    let at_a_time = plural(slots as u64, "datum", "datums");
-    format!("joined {} as `{name}`: {kind} {version} · {at_a_time} at a time", server.place)
+    format!("{kind} {version} · {} at a time", plural(slots as u64, "datum", "datums"))
 }
 
 /// Tells how the worker is doing, on its terminal.
 struct Teller {
     notes: Notes,
-    /// The line once it has joined.
-    joined: String,
+    /// Where it joins, and what as.
+    place: String,
+    about: String,
     /// Why there is no connection, as it was told last.
     lost: Mutex<Option<String>>,
 }
@@ -161,9 +166,9 @@ impl Teller {
     fn tell(&self, news: WorkerNews) {
         let mut lost = self.lost.lock().expect("no panic under this lock");
         match news {
-            WorkerNews::Joined => {
+            WorkerNews::Joined { name } => {
                 *lost = None;
-                self.notes.line(&self.joined);
+                self.notes.line(format!("joined {} as `{name}`: {}", self.place, self.about));
             }
             // It is tried often, and each reason is told once.
             WorkerNews::Lost { why } if lost.as_ref() != Some(&why) => {

@@ -94,10 +94,10 @@ impl DatumContext {
             self.found(result)?;
         }
         let skipped = || {
-            let (result, why) = self.skipped.of_datum(&prepared.id)?;
-            let recovered = self.skipped.are_recovered().then(|| why.to_owned());
+            let skipped = self.skipped.get(&prepared.id)?;
+            let recovered = skipped.is_recovered.then(|| skipped.why.clone());
             let state = if recovered.is_some() { DatumState::Recovered } else { DatumState::Failed };
-            Some(DatumEnd { state, result, outputs: None, recovered })
+            Some(DatumEnd { state, result: skipped.result, outputs: None, recovered })
         };
         let known = known.or_else(skipped);
         Ok((prepared, known))

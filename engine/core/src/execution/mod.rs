@@ -45,4 +45,4 @@ pub(crate) use pool::Pool;
 pub use remake::{again, remake};
 pub(crate) use seal::{Ended, Sealing, end_of, seal};
 pub(crate) use seats::Seats;
-pub use skip::Skipped;
+pub use skip::{Skipped, SkippedDatum};

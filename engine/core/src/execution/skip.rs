@@ -6,19 +6,23 @@ use repos::journal::{Cause, CauseKind};
 use repos::{JobRow, Store};
 use specs::{DatumId, Digest, Glob, RunId};
 
-use super::failed::failed_results;
+use super::failed::{failed_results, left_out};
 use crate::error::Result;
 use crate::run::paths_named;
 
-/// Failed datums that one job does not execute.
+/// Failed datums that one job does not execute, by the digest of their recipe.
 #[derive(Debug, Clone, Default)]
-pub struct Skipped {
-    /// The result of each, by the digest of its recipe.
-    results: HashMap<DatumId, Digest>,
-    /// Whether they count as recovered, because somebody decided that; else they stay failed.
-    are_recovered: bool,
+pub struct Skipped(HashMap<DatumId, SkippedDatum>);
+
+/// A failed datum that is not executed.
+#[derive(Debug, Clone)]
+pub struct SkippedDatum {
+    /// Its failed result.
+    pub result: Digest,
+    /// Whether it counts as recovered, because somebody decided that; else it stays failed.
+    pub is_recovered: bool,
     /// Who decided it, and why.
-    why: String,
+    pub why: String,
 }
 
 impl Skipped {
@@ -41,36 +45,40 @@ impl Skipped {
         }
     }
 
-    /// What a retry of `before` skips. With `input`, it is about the failed datums that read a path matching it.
+    /// What a retry of `before` skips. With `input`, it is about the failed datums that read a path matching it. What was left out of
+    /// `before` stays left out.
     fn in_retry(store: &Store, before: &JobRow, cause: Cause, input: Option<&Glob>) -> Result<Self> {
         let author = cause.author.unwrap_or_default();
-        Ok(match (cause.message, input) {
-            (Some(message), input) => Self {
-                results: failed_results(store, before, input)?.into_iter().collect(),
-                are_recovered: true,
-                why: format!("skipped by {author} ({}): {message}", cause.committer),
-            },
+        let mut skipped = Self::default();
+        for (id, result, why) in left_out(store, before)? {
+            skipped.0.insert(id, SkippedDatum { result, is_recovered: true, why });
+        }
+        match (cause.message, input) {
+            (Some(message), input) => {
+                let why = format!("skipped by {author} ({}): {message}", cause.committer);
+                skipped.add(failed_results(store, before, input)?, true, &why);
+            }
             (None, Some(glob)) => {
                 let again: HashSet<DatumId> =
                     failed_results(store, before, Some(glob))?.into_iter().map(|(id, _)| id).collect();
-                let all = failed_results(store, before, None)?.into_iter();
-                Self {
-                    results: all.filter(|(id, _)| !again.contains(id)).collect(),
-                    are_recovered: false,
-                    why: format!("it stays failed: {author} retried only datums that read `{glob}`"),
-                }
+                let mut others = failed_results(store, before, None)?;
+                others.retain(|(id, _)| !again.contains(id));
+                let why = format!("it stays failed: {author} retried only datums that read `{glob}`");
+                skipped.add(others, false, &why);
             }
-            (None, None) => Self::default(),
-        })
+            (None, None) => {}
+        }
+        Ok(skipped)
     }
 
-    /// The failed result of a skipped datum, with who decided that and why.
-    pub fn of_datum(&self, datum: &DatumId) -> Option<(Digest, &str)> {
-        self.results.get(datum).map(|result| (*result, self.why.as_str()))
+    fn add(&mut self, datums: Vec<(DatumId, Digest)>, is_recovered: bool, why: &str) {
+        for (id, result) in datums {
+            self.0.insert(id, SkippedDatum { result, is_recovered, why: why.to_owned() });
+        }
     }
 
-    /// Whether skipped datums count as recovered; else they stay failed.
-    pub(crate) fn are_recovered(&self) -> bool {
-        self.are_recovered
+    /// A datum, if it is skipped.
+    pub fn get(&self, datum: &DatumId) -> Option<&SkippedDatum> {
+        self.0.get(datum)
     }
 }

@@ -354,7 +354,7 @@ impl DatumContext {
         }
         let (log, outputs) = intake.finish();
         let around = Around { pull: outcome.pull_time, take_in: outcome.take_in_time };
-        let finished_at = earlier(self.store.clock().now(), outcome.since + around.take_in);
+        let finished_at = earlier(self.store.clock().now(), outcome.since.saturating_add(around.take_in));
         let started_at = earlier(finished_at, outcome.process_time);
         let is_accepted = matches!(outcome.exit, Exit::Code(code) if task.accepts(code));
         let exit_code = match &outcome.exit {

@@ -13,19 +13,17 @@ use tokio::time::timeout;
 
 use super::messages::{EventHead, FromWorker, ToWorker};
 use super::streams::{End, PATIENCE};
-use super::workers::{Berth, Seat, Worker, Workers};
+use super::workers::{Berth, Worker, Workers};
 use crate::error::ExecError;
 use crate::protocol::MAX_DATA;
 use crate::sandbox::{Elsewhere, Next};
-use crate::task::{Console, DatumTask, EventSink, Exit, FileSource, InputFile, Outcome};
+use crate::task::{Console, DatumTask, EventSink, Exit, FileSource, InputFile, Outcome, OutputLimits};
 
 /// A sandbox at a worker.
 pub(super) struct AtWorker {
     workers: Workers,
     end: End,
     berth: Berth,
-    /// The slot in which it was opened, for its first try.
-    seat: Option<Seat>,
     /// Why no further try may run here.
     lost: Option<String>,
     /// The try announced while the last one ran.
@@ -100,10 +98,11 @@ impl Talk<'_> {
 }
 
 /// Whether the events of a try come in an order that makes sense.
-#[derive(Default)]
 struct Order {
     /// The file that has begun: how many bytes are missing.
     left: Option<u64>,
+    /// How many files and bytes the output may still have: an honest worker counts itself.
+    room: OutputLimits,
 }
 
 impl Order {
@@ -111,7 +110,7 @@ impl Order {
         match (event, &mut self.left) {
             (EventHead::File { size_bytes, .. }, left @ None) => {
                 *left = Some(*size_bytes);
-                true
+                take(&mut self.room.files_max, 1) && take(&mut self.room.bytes_max, *size_bytes)
             }
             (EventHead::Data, Some(left)) if bytes.len() <= MAX_DATA && bytes.len() as u64 <= *left => {
                 *left -= bytes.len() as u64;
@@ -121,15 +120,23 @@ impl Order {
                 *left = None;
                 true
             }
-            (EventHead::Log | EventHead::Link { .. }, None) => true,
+            (EventHead::Link { .. }, None) => take(&mut self.room.files_max, 1),
+            (EventHead::Log, None) => true,
             _ => false,
         }
     }
 }
 
+/// Takes some of what is left; false if there is not enough.
+fn take(left: &mut u64, some: u64) -> bool {
+    let rest = left.checked_sub(some);
+    *left = rest.unwrap_or_default();
+    rest.is_some()
+}
+
 impl AtWorker {
-    pub(super) fn new(workers: Workers, end: End, berth: Berth, seat: Seat, has_memory_limit: bool) -> Self {
-        Self { workers, end, berth, seat: Some(seat), lost: None, staged: None, has_memory_limit }
+    pub(super) fn new(workers: Workers, end: End, berth: Berth, has_memory_limit: bool) -> Self {
+        Self { workers, end, berth, lost: None, staged: None, has_memory_limit }
     }
 
     /// Runs a try that was just sent, until it has ended.
@@ -144,7 +151,7 @@ impl AtWorker {
         let peer = Talk { workers, worker: &berth.0, end };
         let mut given = Given::default();
         given.add(&task.inputs);
-        let mut order = Order::default();
+        let mut order = Order { left: None, room: task.limits };
         let mut next = pin!(next.fuse());
         let (mut is_announced, mut wants_typed) = (false, false);
         loop {
@@ -216,10 +223,7 @@ impl Elsewhere for AtWorker {
         if let Some(why) = self.berth.0.unfit() {
             return Err(self.berth.0.lost(why));
         }
-        let _seat = match self.seat.take() {
-            Some(seat) => seat,
-            None => self.workers.seat(&self.berth.0).await?,
-        };
+        let _seat = self.workers.seat(&self.berth.0).await?;
         let is_staged = self.staged.take().is_some_and(|staged| Arc::ptr_eq(&staged, task));
         let task_to_send = (!is_staged).then(|| Box::new((**task).clone()));
         let run = ToWorker::Run { task: task_to_send, has_console: task.console.is_some() };

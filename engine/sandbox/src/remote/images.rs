@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use repos::documents::ExecutorKind;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::elsewhere::{AtWorker, Given, Talk};
 use super::messages::{Failure, FromWorker, ToWorker};
@@ -18,6 +20,8 @@ use crate::sandbox::Sandbox;
 use crate::saved::{SavedImage, SavedImages};
 use crate::task::{FileSource, SandboxSpec};
 
+/// How long a sandbox is tried to be opened while machines are out of order.
+const OUTAGE_MAX: Duration = Duration::from_mins(10);
 const SAVED: &str = "cannot move images between the store and its workers: load them where the workers run";
 
 /// What was answered to a question.
@@ -70,7 +74,7 @@ async fn ask_one<T>(
 /// Has a worker open a sandbox.
 async fn open_at(
     workers: &Workers,
-    (seat, berth): (Seat, Berth),
+    (_seat, berth): (Seat, Berth),
     spec: &SandboxSpec,
     files: &dyn FileSource,
 ) -> Result<Answered<Sandbox>, ExecError> {
@@ -78,7 +82,7 @@ async fn open_at(
     let end = worker.streams.begin(&ToWorker::Open(Box::new(spec.clone()))).map_err(|why| worker.lost(why))?;
     // The process executor knows no limits.
     let has_memory_limit = spec.image.is_some() && spec.resources.memory_bytes.is_some();
-    let sandbox = AtWorker::new(workers.clone(), end, berth, seat, has_memory_limit);
+    let sandbox = AtWorker::new(workers.clone(), end, berth, has_memory_limit);
     let mut given = Given::default();
     given.add(&spec.code);
     loop {
@@ -154,11 +158,24 @@ impl Executor for Workers {
     /// Waits until a worker that fits has a free slot.
     async fn open(&self, spec: &SandboxSpec, files: &dyn FileSource) -> Result<Sandbox, ExecError> {
         let kind = kind_for(spec)?;
+        let begun = Instant::now();
         loop {
             let place = self.berth(kind).await;
             let worker = place.1.0.clone();
             match open_at(self, place, spec, files).await? {
-                Answered::Yes(opened) => return opened.map_err(|failure| failure.at(&worker.name)),
+                Answered::Yes(Ok(opened)) => {
+                    worker.works();
+                    return Ok(opened);
+                }
+                Answered::Yes(Err(failure)) => {
+                    let passes = failure.is_of_machine() && begun.elapsed() < OUTAGE_MAX;
+                    let error = failure.at(&worker.name);
+                    worker.rest();
+                    if !passes {
+                        return Err(error);
+                    }
+                    tracing::warn!("{error}; another worker is tried, or this one again");
+                }
                 Answered::Going if worker.unfit().is_some() => {}
                 Answered::Going => return Err(worker.going()),
             }

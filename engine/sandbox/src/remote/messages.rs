@@ -42,6 +42,8 @@ pub(super) struct Registration {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     Welcome {
+        /// Its name: with a number if another worker has the one that it wanted.
+        name: String,
         /// Random: whoever has it may return.
         session: String,
         have: Have,
@@ -168,6 +170,8 @@ enum Form {
     PullFailed {
         reference: String,
     },
+    /// Something is wrong with the machine's files: its disk may be full.
+    Io,
     Other,
 }
 
@@ -190,14 +194,19 @@ impl From<ExecError> for Failure {
             | ExecError::NoWorker { .. }
             | ExecError::OnWorker { .. }
             | ExecError::JoinRefused { .. }
-            | ExecError::Io { .. }
             | ExecError::Caller { .. } => (Form::Other, whole),
+            ExecError::Io { .. } => (Form::Io, whole),
         };
         Self { form, kind, why, hint }
     }
 }
 
 impl Failure {
+    /// Whether it is a fault of the machine, which another may not have, and which may pass.
+    pub(super) fn is_of_machine(&self) -> bool {
+        matches!(self.form, Form::NotAnswering { .. } | Form::Io)
+    }
+
     /// The error as the engine reports it.
     pub(super) fn at(self, worker: &str) -> ExecError {
         let Self { form, kind, why, hint } = self;
@@ -211,7 +220,7 @@ impl Failure {
             Form::ImageNotFound { reference } => ExecError::ImageNotFound { reference, why: there() },
             Form::ImageGone(image) => ExecError::ImageGone { image, why: there() },
             Form::PullFailed { reference } => ExecError::PullFailed { reference, why: there() },
-            Form::Other => ExecError::OnWorker { worker: worker.to_owned(), kind, why, hint },
+            Form::Io | Form::Other => ExecError::OnWorker { worker: worker.to_owned(), kind, why, hint },
         }
     }
 }

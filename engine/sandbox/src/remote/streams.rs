@@ -324,6 +324,9 @@ impl Streams {
                 if bytes.len() > PIECE {
                     return Err("it sent a message that is too long");
                 }
+                if bytes.is_empty() {
+                    return Err("it sent an empty message");
+                }
                 self.arrived(&mut state, id, number, (piece, bytes))?;
             }
             _ => return Err("it sent a message of an unknown kind"),
@@ -360,11 +363,16 @@ impl Streams {
             self.wake.notify_waiters();
             return Ok(());
         }
-        stream.arrived_bytes += piece.1.len();
+        stream.arrived_bytes += weight(&piece);
         stream.arrived.push_back(piece);
         stream.changed.notify_waiters();
         if stream.arrived_bytes > ARRIVED_MAX { Err("it sent more than was taken") } else { Ok(()) }
     }
+}
+
+/// What a piece that waits takes of memory.
+fn weight(piece: &(u8, Bytes)) -> usize {
+    piece.1.len() + 64
 }
 
 fn ended() -> String {
@@ -536,7 +544,7 @@ impl End {
         let mut state = self.streams.state();
         let stream = state.streams.get_mut(&self.id)?;
         let piece = stream.arrived.pop_front()?;
-        stream.arrived_bytes -= piece.1.len();
+        stream.arrived_bytes -= weight(&piece);
         stream.taken += 1;
         state.ready(self.id);
         drop(state);

@@ -50,7 +50,10 @@ impl std::fmt::Debug for WorkerOptions {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WorkerNews {
     /// It has joined, or is connected again.
-    Joined,
+    Joined {
+        /// Its name there: with a number if another worker has the one that it wanted.
+        name: String,
+    },
     /// There is no connection; it is tried again.
     Lost {
         /// What failed.
@@ -83,7 +86,11 @@ pub async fn work(
             given_up = &mut carrying => {
                 given_up?;
                 streams.give_up("the engine does not know this worker any more");
-                serving.await;
+                // Something that is being opened may take long.
+                tokio::select! {
+                    () = &mut serving => {}
+                    () = &mut stop => return Ok(()),
+                }
             }
             () = &mut serving => {}
             () = &mut stop => {
@@ -153,10 +160,10 @@ async fn carry_all(
                 Answer::Refused { why, is_for_good: true } => return Err(ExecError::JoinRefused { why }),
                 Answer::Refused { .. } if session.is_some() => return Ok(()),
                 Answer::Refused { why, .. } => why,
-                Answer::Welcome { session: given, have } => {
+                Answer::Welcome { name, session: given, have } => {
                     session = Some(given);
                     (pause, said) = (FIRST_PAUSE, None);
-                    (options.say)(WorkerNews::Joined);
+                    (options.say)(WorkerNews::Joined { name });
                     let number = streams.attach(&have);
                     streams.carry(link, number).await
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -18,8 +19,13 @@ use crate::executor::ExecutorInfo;
 
 /// Maximum length of a worker's name.
 const NAME_MAX: usize = 63;
+/// Maximum length of what its executor says about itself, each.
+const ABOUT_MAX: usize = 256;
 /// Maximum number of slots of one worker.
 const SLOTS_MAX: u32 = 4096;
+/// How long others are preferred to a worker that could not open a sandbox: at first, and at most.
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_mins(1);
 /// Why nothing may be started at a worker: it said so, or it ended in order.
 const GOING: &str = "it is going away";
 const LEFT: &str = "it has left";
@@ -73,6 +79,8 @@ struct Counts {
     sandboxes: usize,
     /// Slots in use.
     busy: usize,
+    /// Until when another worker is preferred, and how long that lasts: the last sandbox could not be opened.
+    rest: Option<(Instant, Duration)>,
 }
 
 impl Worker {
@@ -91,6 +99,23 @@ impl Worker {
 
     pub(super) fn going(&self) -> ExecError {
         self.lost(GOING)
+    }
+
+    /// Has other workers preferred for a while, each time for longer, since a sandbox could not be opened here.
+    pub(super) fn rest(&self) {
+        let mut counts = self.counts();
+        let pause = counts.rest.map_or(FIRST_REST, |(_, before)| (before * 2).min(LONGEST_REST));
+        counts.rest = Some((Instant::now() + pause, pause));
+    }
+
+    /// Ends that: a sandbox was opened.
+    pub(super) fn works(&self) {
+        self.counts().rest = None;
+    }
+
+    /// The end of its rest, if it rests.
+    fn rests_until(&self) -> Option<Instant> {
+        self.counts().rest.map(|(until, _)| until).filter(|until| *until > Instant::now())
     }
 
     /// How many more sandboxes than slots it has; mostly negative.
@@ -148,7 +173,8 @@ impl Workers {
         let Ok(Some(hello)) = timeout(PATIENCE, link.from.recv()).await else { return Ok(()) };
         let (answer, admitted) = match self.admit(&hello, who) {
             Ok((worker, have)) => {
-                let answer = Answer::Welcome { session: worker.session.clone(), have: worker.streams.have() };
+                let (name, session) = (worker.name.clone(), worker.session.clone());
+                let answer = Answer::Welcome { name, session, have: worker.streams.have() };
                 (answer, Ok((worker, have)))
             }
             Err(refusal) => {
@@ -230,6 +256,10 @@ impl Workers {
         if !matches!(info.kind, ExecutorKind::Docker | ExecutorKind::Process) {
             return Err(Refusal::for_good("its executor is neither docker nor process"));
         }
+        let (system, architecture) = &info.platform;
+        if [&info.version, &info.host, system, architecture].iter().any(|text| text.len() > ABOUT_MAX) {
+            return Err(Refusal::for_good("what it says about itself is too long"));
+        }
         if slots == 0 || slots > SLOTS_MAX {
             return Err(Refusal::for_good(&format!("it has {slots} slots: choose 1 to {SLOTS_MAX} with --slots")));
         }
@@ -260,8 +290,11 @@ impl Workers {
     /// Tells who waits for a worker or a slot, and how many slots there are now.
     fn changed(&self) {
         let fit = |worker: &&Arc<Worker>| worker.unfit().is_none();
-        let slots = self.joined().values().filter(fit).map(|worker| worker.slots).sum();
-        self.0.slots.send_if_modified(|before| std::mem::replace(before, slots) != slots);
+        self.0.slots.send_if_modified(|before| {
+            // Counted in here, so that of two changes the later one has the last word.
+            let slots = self.joined().values().filter(fit).map(|worker| worker.slots).sum();
+            std::mem::replace(before, slots) != slots
+        });
         self.0.changed.notify_waiters();
     }
 
@@ -313,12 +346,18 @@ impl Workers {
             if let Some(found) = self.take_berth(kind) {
                 return found;
             }
-            changed.await;
+            // Who rests may have free slots, and nobody tells when the rest is over.
+            let rested = self.fit(kind).iter().filter_map(|worker| worker.rests_until()).min();
+            tokio::select! {
+                () = changed => {}
+                () = sleep_until(rested.unwrap_or_else(Instant::now)), if rested.is_some() => {}
+            }
         }
     }
 
     fn take_berth(&self, kind: ExecutorKind) -> Option<(Seat, Berth)> {
         let mut fit = self.fit(kind);
+        fit.retain(|worker| worker.rests_until().is_none());
         fit.sort_by_key(|worker| worker.crowd());
         let seat = fit.iter().find_map(|worker| self.take_seat(worker))?;
         let worker = seat.worker.clone();

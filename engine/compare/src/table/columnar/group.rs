@@ -1,4 +1,5 @@
-//! The rows of one group of a file, from one of them on: pages before it are not unpacked.
+//! The rows of one group of a file, from one of them on. Pages before it are not unpacked, except in columns with lists, whose headers may not
+//! say how many rows they have.
 
 use std::sync::Arc;
 

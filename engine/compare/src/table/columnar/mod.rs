@@ -2,7 +2,7 @@
 //!
 //! - `wire` how deep the schema and how large a page says to be, known before the library takes it
 //! - `source` the bytes of the file for the library, and the ration of what it may unpack
-//! - `group` the rows of one group, without reading those before them
+//! - `group` the rows of one group, mostly without unpacking those before them
 //! - `cell` values and types as text
 //!
 //! The library believes what a file says of itself, and may panic. So its work has a thread of its own, which ends alone; it gets only what

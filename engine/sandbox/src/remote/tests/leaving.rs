@@ -29,7 +29,7 @@ async fn a_worker_that_goes_lets_its_try_end() {
     sandbox.close().await.unwrap();
     remote.work.await.unwrap().unwrap();
     assert!(network.workers.list().is_empty(), "it said that it left");
-    assert_eq!(*news.lock().unwrap(), [WorkerNews::Joined, WorkerNews::Going]);
+    assert_eq!(*news.lock().unwrap(), [WorkerNews::Joined { name: "gpu1".to_owned() }, WorkerNews::Going]);
 }
 
 #[tokio::test(start_paused = true)]
