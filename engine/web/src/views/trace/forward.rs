@@ -19,7 +19,7 @@ use crate::parts::{id, link, size, state, time};
 use crate::views::Result;
 
 /// Most datums that are looked for.
-const FOUND: usize = 1_000;
+const FOUND: usize = 500;
 /// Datums on a page.
 const PAGE: usize = 100;
 /// Files of a datum that are named.
