@@ -3,6 +3,7 @@
 mod files;
 mod leaving;
 mod links;
+mod sick;
 mod tries;
 
 use std::collections::BTreeMap;
