@@ -75,7 +75,7 @@ pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| CliError::io("cannot start threads", &error))?;
     runtime.block_on(work(cx, args, server, (name, &place)))?;
-    // To stop it like this is no failure.
+    // Stopping it this way is not a failure.
     cx.cancel().obeyed(Signal::SIGTERM);
     cx.cancel().obeyed(Signal::SIGINT);
     Ok(())
@@ -158,7 +158,7 @@ struct Teller {
     /// Where it joins, and what as.
     place: String,
     about: String,
-    /// Why there is no connection, as it was told last.
+    /// The connection error that was printed last.
     lost: Mutex<Option<String>>,
 }
 

@@ -114,7 +114,7 @@ impl Tries {
                 let begun = std::time::Instant::now();
                 let outputs = outputs.finish().await?;
                 if let Some(around) = &mut last.around {
-                    around.take_in += begun.elapsed();
+                    around.take_in = around.take_in.saturating_add(begun.elapsed());
                 }
                 Some(outputs)
             }

@@ -42,7 +42,7 @@ const CLOCK: Duration = Duration::from_mins(1);
 /// Which jobs to bring to their end.
 #[derive(Debug, Clone, Default)]
 pub enum Selection {
-    /// Number of datums.
+    /// All of them.
     #[default]
     All,
     /// Those of these pipelines, and what they depend on.

@@ -59,7 +59,7 @@ struct Known {
 #[derive(Debug)]
 pub(super) enum Claim {
     Here(Pin),
-    /// It must be fetched, by whoever claimed it.
+    /// It is not there: the caller that claimed it must fetch it.
     Yours(Part),
     /// Somebody else fetches it.
     Theirs,

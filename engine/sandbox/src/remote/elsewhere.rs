@@ -31,7 +31,7 @@ pub(super) struct AtWorker {
     has_memory_limit: bool,
 }
 
-/// The files that a worker may ask for now.
+/// The files that a worker may ask for: those of a sandbox that is opened, or of a try.
 #[derive(Default)]
 pub(super) struct Given(HashMap<Digest, InputFile>);
 

@@ -50,7 +50,7 @@ impl Present {
         self.changed.notify_waiters();
     }
 
-    /// Fails whoever waits for a file.
+    /// Ends every wait for a file with an error.
     pub(super) fn end(&self) {
         self.state().is_over = true;
         self.changed.notify_waiters();

@@ -71,7 +71,8 @@ async fn ask_one<T>(
     }
 }
 
-/// Has a worker open a sandbox.
+/// Has a worker open a sandbox. The slot is free again when it is open, so that a sandbox which waits for its first try keeps nobody else
+/// waiting.
 async fn open_at(
     workers: &Workers,
     (_seat, berth): (Seat, Berth),

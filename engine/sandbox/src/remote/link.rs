@@ -20,7 +20,7 @@ pub trait Dial: Send + Sync {
     async fn dial(&self) -> Result<Link, DialError>;
 }
 
-/// Why there is no connection.
+/// Why no connection could be made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DialError {
     /// It is tried again.

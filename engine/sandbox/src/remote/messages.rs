@@ -44,7 +44,7 @@ pub(super) enum Answer {
     Welcome {
         /// Its name: with a number if another worker has the one that it wanted.
         name: String,
-        /// Random: whoever has it may return.
+        /// A random secret with which the worker may return.
         session: String,
         have: Have,
     },

@@ -36,7 +36,7 @@ pub struct WorkerOptions {
     pub cache: PathBuf,
     /// Maximum size of the files there in bytes. Those in use do not count.
     pub cache_bytes: u64,
-    /// Called with what whoever started the worker may want to know.
+    /// Called with news for the person who started the worker.
     pub say: Arc<dyn Fn(WorkerNews) + Send + Sync>,
 }
 

@@ -163,7 +163,7 @@ impl ChunkReader for Source {
     /// A page, as it is packed.
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
         let header = self.header_of_page_at(start);
-        let header = header.ok_or_else(|| ParquetError::General(format!("there is no page at {start}")))?;
+        let header = header.ok_or_else(|| ParquetError::General(format!("no page starts at byte {start}")))?;
         self.tap.ration.take(header.unpacked)?;
         let bytes = self.tap.read(start, length as u64)?;
         if self.is_gzip {
