@@ -96,6 +96,17 @@ fn stop(process: Background) -> Ended {
 }
 
 #[test]
+fn without_a_server_what_comes_next_is_to_start_one() {
+    let env = env_with_notes_on("workers");
+    env.write("spec.json", stage("upper", &upper()));
+    let applied = env.output(["pipeline", "apply", "-f", "spec.json"]);
+    let said = String::from_utf8(applied.stderr).unwrap();
+    assert!(said.contains("next: pv serve --listen") && said.contains("preview: pv plan"), "{said}");
+    assert_eq!(env.json(["status"])[0]["needs_you"][0]["commands"], json!(["pv serve --listen 127.0.0.1:7070"]));
+    assert_eq!(env.exit_code(["run"]), 2);
+}
+
+#[test]
 fn pipelines_that_share_one_slot_come_to_their_ends() {
     let (site, machine) = (Site::start(), machine());
     let _worker = site.worker(&machine, "edge-machine", PROCESS);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use answers::preview::{Preview, PreviewLine, pending, proposed};
 use engine::apply::{self, AppliedState, Request};
+use engine::executors::command_that_runs;
 use serde::Serialize;
 use specs::PipelineName;
 
@@ -64,7 +65,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
     }
     cx.list(None, lines.into_iter().map(Ok))?;
     if !cx.out().is_json() {
-        cx.notes().line("nothing was changed; pv run runs it");
+        cx.notes().line(format!("nothing was changed; {} runs it", command_that_runs(cx.store()?)?));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use answers::pipeline::pipeline_lines;
 use answers::status::{Need, StatusView, Wanted, WantedRepos, status};
 use engine::Engine;
+use engine::executors::command_that_runs;
 
 use super::jobs::live;
 use crate::context::Context;
@@ -34,12 +35,12 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
 }
 
 fn print(cx: &Context, status: StatusView) -> Result<()> {
-    let engine = match cx.engine() {
-        Some(engine) => {
-            let work = if engine.lives_on() { "pv serve runs jobs as commits arrive" } else { "pv run is running" };
-            format!("{} {}   {work}", status.executor, engine.executor().version)
-        }
-        None => format!("executor {}   pipelines run when you call `pv run`", status.executor),
+    let engine = if let Some(engine) = cx.engine() {
+        let work = if engine.lives_on() { "pv serve runs jobs as commits arrive" } else { "pv run is running" };
+        format!("{} {}   {work}", status.executor, engine.executor().version)
+    } else {
+        let command = command_that_runs(cx.store()?)?;
+        format!("executor {}   pipelines run when you call `{command}`", status.executor)
     };
     let disk = format!("{} stored, {} free", size(status.size_bytes), size(status.free_bytes));
     cx.out().wrapped(format!("{}   {engine}   {disk}", status.store.display()))?;

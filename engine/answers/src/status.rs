@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use engine::apply::{Drift, DriftPart, drifts};
+use engine::executors::command_that_runs;
 use engine::inputs::WaitsFor;
 use engine::live::Live;
 use engine::{Graph, Result};
@@ -173,7 +174,7 @@ fn need(store: &Store, live: Option<&Live>, view: &PipelineView, causes: &mut Ca
         }
         // It waits for another pipeline, and continues when that one does.
         PipelineState::Pending if view.waits_for != Some(WaitsFor::Engine) => return Ok(None),
-        PipelineState::Pending => ("pending".to_owned(), vec!["pv run".to_owned()]),
+        PipelineState::Pending => ("pending".to_owned(), vec![command_that_runs(store)?.to_owned()]),
         PipelineState::Failed => {
             (format!("failed{why}"), vec![format!("pv job show {job}"), format!("pv job retry {name}")])
         }

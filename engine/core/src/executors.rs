@@ -55,6 +55,14 @@ pub(crate) fn runs_on_host(kind: ExecutorKind, has_image: bool) -> bool {
     }
 }
 
+/// The command that runs the jobs of a store: workers join a server, so `pv run` has none.
+pub fn command_that_runs(store: &Store) -> Result<&'static str> {
+    Ok(match store.setting(&EXECUTOR)? {
+        Some(ExecutorKind::Workers) => "pv serve --listen 127.0.0.1:7070",
+        _ => "pv run",
+    })
+}
+
 /// The executor that a store uses.
 #[derive(Debug, Clone)]
 pub struct Settled {

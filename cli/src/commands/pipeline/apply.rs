@@ -106,7 +106,7 @@ fn report(cx: &Context, applied: Applied) -> Result<()> {
     cx.notes().line(format!("run {}", cx.store()?.short_run(&run)?));
     // If an engine takes jobs on its own, there is no time to look at the plan.
     match next::after(cx, cx.store()?, &run)? {
-        Some(next) if next == "next: pv run" => cx.notes().line(format!("{next}        preview: pv plan")),
+        Some(next) if !next.starts_with("next: pv wait") => cx.notes().line(format!("{next}        preview: pv plan")),
         next => next.iter().for_each(|next| cx.notes().line(next)),
     }
     Ok(())

@@ -7,6 +7,7 @@ use engine::apply;
 use specs::PipelineName;
 
 use crate::author;
+use crate::commands::next;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::plural;
@@ -61,8 +62,8 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         cx.notes().line(format!("killed {}", plural(applied.kills.len() as u64, "job", "jobs")));
     }
     cx.notes().line(format!("run {}", store.short_run(&run)?));
-    if !applied.jobs.is_empty() {
-        cx.notes().line("next: pv run");
+    if let Some(next) = next::after(cx, store, &run)? {
+        cx.notes().line(next);
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::setting::{EXECUTOR, JOBS};
+use engine::executors::command_that_runs;
 use engine::trial::Room;
 use engine::{Engine, EngineError, apply};
 use sandbox::ExecutorKind;
@@ -124,7 +125,7 @@ pub(crate) fn ensure_is_not_for_workers(store: &Store) -> Result<()> {
         return Ok(());
     }
     let what = "the store's executor is `workers`: machines join pv serve as workers, not this command";
-    Err(CliError::usage(what, "pv serve --listen 127.0.0.1:7070"))
+    Err(CliError::usage(what, command_that_runs(store)?))
 }
 
 /// Reports the executor, the pending runs and the limit.
