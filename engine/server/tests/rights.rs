@@ -169,7 +169,8 @@ fn pipelines_and_work() -> Vec<Row> {
         row("showJob", "GET /jobs/{r}-copy", Reader, Repo),
         row("listDatums", "GET /jobs/{r}-copy/datums", Reader, Repo),
         row("readLogs", "GET /jobs/{r}-copy/logs", Reader, Repo),
-        row("readLog", "GET /jobs/{r}-copy/datums/{datum}/log", Reader, Repo),
+        // Of the job that has the datum: rows before may have begun a newer one.
+        row("readLog", "GET /jobs/{r}-copy@{run}/datums/{datum}/log", Reader, Repo),
         row("stopJob", "POST /jobs/{r}-copy/stop", Writer, Repo).with(json!({})).or(&[409]),
         row("retryJob", "POST /jobs/{r}-copy/retry", Writer, Repo).or(&[409]),
         row("tryPipelines", "POST /trials", Writer, Store).with(json!({ "pipelines": ["mine-copy"], "number": 1 })),
