@@ -1,10 +1,17 @@
-//! The executors of this machine, configured by the command's environment, and the workers that have joined this process.
+//! The executors of this machine, configured by the command's environment, the workers that have joined this process, and the cluster.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::executors::Executors;
-use sandbox::{DockerExecutor, DockerSettings, Owner, ProcessExecutor, ProcessSettings, SavedImages};
+use repos::settings::{
+    self, KUBERNETES_ADVERTISE, KUBERNETES_IDLE, KUBERNETES_IMAGE, KUBERNETES_MAX_PODS, KUBERNETES_NAMESPACE,
+    KUBERNETES_POD_SECURITY,
+};
+use sandbox::{
+    DockerExecutor, DockerSettings, KubernetesExecutor, KubernetesSettings, Owner, PodSecurity, ProcessExecutor,
+    ProcessSettings, SavedImages,
+};
 
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
@@ -16,7 +23,37 @@ pub(crate) fn executors(cx: &Context, store: &Store) -> Result<Executors> {
     let (docker, process) = of_machine(cx, store.id()?, folder.join("scratch"), vec![folder.clone()])?;
     let docker = DockerExecutor::new(DockerSettings { images: Some(SavedImages::of(&folder)), ..docker });
     let process = ProcessExecutor::new(process);
-    Ok(Executors { docker: Arc::new(docker), process: Arc::new(process), workers: Arc::new(cx.workers().clone()) })
+    Ok(Executors {
+        docker: Arc::new(docker),
+        process: Arc::new(process),
+        workers: Arc::new(cx.workers().clone()),
+        kubernetes: Arc::new(KubernetesExecutor::new(of_cluster(cx, store)?)),
+    })
+}
+
+/// The settings of pods.
+fn of_cluster(cx: &Context, store: &Store) -> Result<KubernetesSettings> {
+    let env = cx.env();
+    let variable = |name: &str| env.get(name).map(ToOwned::to_owned);
+    Ok(KubernetesSettings {
+        namespace: store.setting(&KUBERNETES_NAMESPACE)?.map(|name| name.0),
+        image: store.setting(&KUBERNETES_IMAGE)?.map(|image| image.0),
+        advertise: store.setting(&KUBERNETES_ADVERTISE)?.map(|url| url.0),
+        max_pods: max_pods(store)?,
+        idle: store.setting(&KUBERNETES_IDLE)?.get(),
+        security: match store.setting(&KUBERNETES_POD_SECURITY)? {
+            settings::PodSecurity::Baseline => PodSecurity::Baseline,
+            settings::PodSecurity::Restricted => PodSecurity::Restricted,
+        },
+        owner: Owner { store: store.id()?, instance: repos::random_hex() },
+        engine_pod: variable("PV_ENGINE_POD").zip(variable("PV_ENGINE_POD_UID")),
+        workers: cx.workers().clone(),
+    })
+}
+
+/// How many pods there may be at a time.
+pub(crate) fn max_pods(store: &Store) -> Result<usize> {
+    Ok(usize::try_from(store.setting(&KUBERNETES_MAX_PODS)?.get()).unwrap_or(usize::MAX))
 }
 
 /// Creates the executors for a worker of another machine's store. `mark`: whose sandboxes they are; `folder`: the worker's own.

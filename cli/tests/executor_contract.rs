@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests; the lint's own exception does not reach their helpers")]
 #![expect(clippy::print_stderr, reason = "what was skipped, and times, are for whoever runs the tests")]
 
+#[path = "executor_contract/cluster.rs"]
+mod cluster;
 #[path = "executor_contract/odd_images.rs"]
 mod odd_images;
 

@@ -359,8 +359,12 @@ async fn host_files_that_a_command_names_are_part_of_it() {
 async fn the_executor_is_settled_once_and_never_replaced() {
     let s = Setting::new();
     let (docker, process) = (Known::of(ExecutorKind::Docker), Known::of(ExecutorKind::Process));
-    let both =
-        Executors { docker: docker.clone(), process: process.clone(), workers: Known::of(ExecutorKind::Workers) };
+    let both = Executors {
+        docker: docker.clone(),
+        process: process.clone(),
+        workers: Known::of(ExecutorKind::Workers),
+        kubernetes: Known::of(ExecutorKind::Kubernetes),
+    };
     *docker.answer.lock().unwrap() = Answer::Denied;
     assert_eq!(choose_executor(&s.store, &both).await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(s.store.setting(&settings::EXECUTOR).unwrap(), None, "no way was chosen for good");
@@ -426,7 +430,8 @@ async fn workers_keep_pinned_images_and_run_stages_without_one_on_their_hosts() 
     let said = said(error);
     assert!(said.iter().any(|line| line.contains(why)), "{said:?}");
 
-    let all = Executors { docker, process, workers };
+    let kubernetes = Known::of(ExecutorKind::Kubernetes);
+    let all = Executors { docker, process, workers, kubernetes };
     s.store.set_setting(&settings::EXECUTOR, Some("workers")).unwrap();
     let settled = choose_executor(&s.store, &all).await.unwrap();
     assert_eq!((settled.executor.kind(), settled.is_new), (ExecutorKind::Workers, false));
@@ -485,8 +490,12 @@ async fn the_first_apply_that_is_not_refused_chooses_the_executor() {
     s.repo("images");
     let (docker, process) = (Known::of(ExecutorKind::Docker), Known::of(ExecutorKind::Process));
     *docker.answer.lock().unwrap() = Answer::NotThere;
-    let both =
-        Executors { docker: docker.clone(), process: process.clone(), workers: Known::of(ExecutorKind::Workers) };
+    let both = Executors {
+        docker: docker.clone(),
+        process: process.clone(),
+        workers: Known::of(ExecutorKind::Workers),
+        kubernetes: Known::of(ExecutorKind::Kubernetes),
+    };
     let apply = async |text: &str| {
         let set = parse_specs(&[("p.yml".to_owned(), text.to_owned())]);
         let sources = SpecSources::from([("p.yml".to_owned(), "/nonexistent".into())]);

@@ -10,9 +10,9 @@ use std::time::Duration;
 use ::watch::Seen;
 use answers::watch::TroubleView;
 use engine::Engine;
+use engine::executors::needs_server;
 use nix::sys::signal::Signal;
 use notifications::Carrier;
-use sandbox::ExecutorKind;
 use server::{CommandLines, Machine, Options, Server, Tls, Traces};
 use specs::{ErrorKind, WatchName};
 use tokio::sync::{oneshot, watch};
@@ -22,7 +22,7 @@ use super::notify::carrier;
 use super::run::{Board, end_now, introduce, with_engine};
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::executors::executors;
+use crate::executors::{executors, max_pods};
 use crate::notify::Manager;
 use crate::remote::session::{Lines, Sessions};
 
@@ -126,7 +126,7 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         let telling = Beside::start(|stop| tell(sent_store, carrier, stop));
         let watching = (!args.on_request).then(|| Watching::start(engine)).transpose()?;
         introduce(cx, engine)?;
-        if engine.executor().kind == ExecutorKind::Workers && !args.listens() {
+        if needs_server(engine.executor().kind) && !args.listens() {
             cx.notes().line("no worker can join without --listen, so no datum runs");
         }
         let manager = Manager::of(cx.env());
@@ -164,6 +164,13 @@ fn tls(cx: &Context, args: &Args) -> Result<Option<Tls>> {
         }
         _ => Ok(None),
     }
+}
+
+/// The certificate's text, which pods are told to trust.
+fn certificate(cx: &Context, args: &Args) -> Result<Option<String>> {
+    let Some(file) = &args.tls_cert else { return Ok(None) };
+    let text = std::fs::read_to_string(cx.path(file)?);
+    text.map(Some).map_err(|error| CliError::io(format!("cannot read `{}`", file.display()), &error))
 }
 
 /// Work beside the engine, which ends when it is asked to.
@@ -270,6 +277,7 @@ async fn listen(
     let server = Server::bind(engine.clone(), address, tls, options).await.map_err(failed)?;
     let sessions = Sessions::new(engine.clone(), cx.run_for(), cx.env().clone());
     let lines: Arc<dyn CommandLines> = Arc::new(Lines::of(sessions));
+    cx.workers().admit_pods(max_pods(cx.store()?)?, certificate(cx, args)?);
     let machine = Machine { executors: executors(cx, cx.store()?)?, places: cx.access() };
     let server = server.with_command_lines(lines.clone()).with_machine(machine).with_carrier(carrier(engine.store()));
     let stopper = server.stopper();

@@ -20,6 +20,8 @@ use crate::error::{CliError, Result};
 pub(super) const COMMANDS: &str = "api/v1/commands";
 /// Where workers join.
 pub(super) const JOIN: &str = "api/v1/workers/join";
+/// Where pods join.
+pub(super) const JOIN_AS_POD: &str = "api/v1/pods/join";
 /// Who a token belongs to.
 const WHOAMI: &str = "api/v1/whoami";
 /// Where login links are made.

@@ -11,7 +11,7 @@ use sandbox::{Dial, DialError, Link};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::connection::{Again, JOIN, NoConnection, Socket, connect};
+use super::connection::{Again, JOIN, JOIN_AS_POD, NoConnection, Socket, connect};
 use super::servers::Server;
 use crate::error::CliError;
 
@@ -26,13 +26,19 @@ const STALL: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) struct Way {
     server: Server,
+    address: &'static str,
     refusal: Mutex<Option<CliError>>,
 }
 
 impl Way {
     /// To this server.
     pub(crate) fn to(server: Server) -> Self {
-        Self { server, refusal: Mutex::default() }
+        Self { server, address: JOIN, refusal: Mutex::default() }
+    }
+
+    /// The same for a pod.
+    pub(crate) fn of_pod(server: Server) -> Self {
+        Self { address: JOIN_AS_POD, ..Self::to(server) }
     }
 
     /// Why it was no use to try again, if it was not.
@@ -44,7 +50,7 @@ impl Way {
 #[async_trait]
 impl Dial for Way {
     async fn dial(&self) -> Result<Link, DialError> {
-        let NoConnection { error, again } = match connect(&self.server, JOIN).await {
+        let NoConnection { error, again } = match connect(&self.server, self.address).await {
             Ok(socket) => return Ok(link(socket)),
             Err(none) => none,
         };

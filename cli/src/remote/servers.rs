@@ -63,6 +63,14 @@ impl Server {
         Ok(Self { url, place, token, authorities: authorities(env)? })
     }
 
+    /// The server of a pod. Whoever set the URL chose whether it is spoken to with TLS.
+    pub(crate) fn of_pod(url: &str, token: &str, authority: Option<&str>) -> Result<Self> {
+        let url = parse(url, true)?;
+        let place = url.as_str().trim_end_matches('/').to_owned();
+        let authorities = authority.map(|pem| ("the engine's".to_owned(), pem.as_bytes().to_vec()));
+        Ok(Self { url, place, token: token.to_owned(), authorities })
+    }
+
     /// Whether it is on this machine and spoken to without TLS.
     pub(super) fn is_plain_and_here(&self) -> bool {
         self.url.scheme() == "http" && is_loopback(&self.url)

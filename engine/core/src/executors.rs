@@ -1,7 +1,7 @@
 //! Which executor a store uses: a setting, chosen once and then kept.
 //!
 //! `auto` becomes docker if that responds, otherwise process, at the first apply or run. From then on an executor that does not respond is
-//! an error and never a reason to use the other one: the two give different recipes. Workers are never chosen by `auto`.
+//! an error and never a reason to use the other one: the two give different recipes. Workers and kubernetes are never chosen by `auto`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ pub struct Executors {
     pub process: Arc<dyn Executor>,
     /// Machines that have joined.
     pub workers: Arc<dyn Executor>,
+    /// Pods of a cluster.
+    pub kubernetes: Arc<dyn Executor>,
 }
 
 impl Executors {
@@ -32,6 +34,7 @@ impl Executors {
             ExecutorKind::Docker => &self.docker,
             ExecutorKind::Process => &self.process,
             ExecutorKind::Workers => &self.workers,
+            ExecutorKind::Kubernetes => &self.kubernetes,
         }
     }
 
@@ -49,16 +52,24 @@ impl Executors {
 /// Whether a stage runs among the files of a host, and not of an image. Workers run a stage with an image in a container.
 pub(crate) fn runs_on_host(kind: ExecutorKind, has_image: bool) -> bool {
     match kind {
-        ExecutorKind::Docker => false,
+        ExecutorKind::Docker | ExecutorKind::Kubernetes => false,
         ExecutorKind::Process => true,
         ExecutorKind::Workers => !has_image,
     }
 }
 
-/// The command that runs the jobs of a store: workers join a server, so `pv run` has none.
+/// Whether datums run on machines that join a server, so that only `pv serve` can run them.
+pub fn needs_server(kind: ExecutorKind) -> bool {
+    match kind {
+        ExecutorKind::Docker | ExecutorKind::Process => false,
+        ExecutorKind::Workers | ExecutorKind::Kubernetes => true,
+    }
+}
+
+/// The command that runs the jobs of a store: workers and pods join a server, so `pv run` has none.
 pub fn command_that_runs(store: &Store) -> Result<&'static str> {
     Ok(match store.setting(&EXECUTOR)? {
-        Some(ExecutorKind::Workers) => "pv serve --listen 127.0.0.1:7070",
+        Some(kind) if needs_server(kind) => "pv serve --listen 127.0.0.1:7070",
         _ => "pv run",
     })
 }
@@ -112,7 +123,7 @@ pub fn default_network(store: &Store) -> Result<Network> {
 /// Host paths that the process executor shows to stages besides its own.
 pub fn readable_paths(store: &Store) -> Result<Vec<PathBuf>> {
     // They are paths of this machine.
-    if store.setting(&EXECUTOR)? == Some(ExecutorKind::Workers) {
+    if store.setting(&EXECUTOR)?.is_some_and(needs_server) {
         return Ok(Vec::new());
     }
     Ok(store.setting(&settings::PROCESS_PATHS)?.0)

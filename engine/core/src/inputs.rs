@@ -38,6 +38,8 @@ pub enum WaitsFor {
     Worker,
     /// A worker that suits it and has a free slot.
     Room,
+    /// What a cluster has to do first, in its words.
+    Cluster(String),
     /// Only an engine to run it.
     Engine,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for WaitsFor {
             Self::Disk => f.pad("disk"),
             Self::Worker => f.pad("no worker has joined: pv worker join URL"),
             Self::Room => f.pad("no worker that suits it has a free slot"),
+            Self::Cluster(why) => f.pad(why),
             Self::Engine => f.pad("for pv run"),
         }
     }

@@ -130,6 +130,8 @@ pub struct LiveJob {
     pub running: BTreeMap<DatumId, Timestamp>,
     /// How many of them wait for a sandbox of a worker.
     opening: usize,
+    /// Why they wait, if the executor knows more than that there is no room.
+    room: Option<String>,
     /// What it has done and printed.
     pub feed: Arc<Feed>,
     /// Durations of the last executed datums in seconds, newest last; at most [`REMEMBERED`].
@@ -152,6 +154,7 @@ impl LiveJob {
             counts: Counts::default(),
             running: BTreeMap::new(),
             opening: 0,
+            room: None,
             took: VecDeque::new(),
         }
     }
@@ -159,7 +162,8 @@ impl LiveJob {
     /// What it waits for, also if that is so because each datum that it began waits for a worker.
     pub fn awaits(&self) -> Option<WaitsFor> {
         let all_wait = self.state == LiveState::Running && self.opening > 0 && self.opening >= self.running.len();
-        self.waits_for.clone().or_else(|| all_wait.then_some(WaitsFor::Room))
+        let room = || self.room.clone().map_or(WaitsFor::Room, WaitsFor::Cluster);
+        self.waits_for.clone().or_else(|| all_wait.then(room))
     }
 
     /// Executed datums per second since the start; `None` until one has ended.
@@ -340,6 +344,18 @@ impl Live {
         self.update(job, |live| live.opening += 1);
         self.tell(EngineEvent::Changed(job.clone()));
         Opening { live: self.clone(), job: job.clone() }
+    }
+
+    /// Notes why the sandboxes that are being opened for a job are not open yet.
+    pub(crate) fn awaits(&self, job: &JobKey, why: Option<String>) {
+        let mut is_new = false;
+        self.update(job, |live| {
+            is_new = live.room != why;
+            live.room = why;
+        });
+        if is_new {
+            self.tell(EngineEvent::Changed(job.clone()));
+        }
     }
 
     pub(crate) fn update(&self, job: &JobKey, change: impl FnOnce(&mut LiveJob)) {

@@ -122,6 +122,16 @@ pub enum ExecError {
         /// Its words.
         why: String,
     },
+    /// The cluster does not do what was asked of it, or is not known.
+    #[error("{what}")]
+    Cluster {
+        /// What failed, and why.
+        what: String,
+        /// The kind of the failure.
+        kind: ErrorKind,
+        /// The next thing to try.
+        hint: Option<String>,
+    },
     /// A path of the host cannot be used.
     #[error("cannot {action} `{}`", .path.display())]
     Io {
@@ -173,13 +183,16 @@ impl ExecError {
             Self::ImageNotFound { .. } | Self::ImageGone { .. } => ErrorKind::NotFound,
             Self::Unsuited { .. } => ErrorKind::Usage,
             Self::JoinRefused { .. } => ErrorKind::Refused,
-            Self::Caller { kind, .. } | Self::OnWorker { kind, .. } => *kind,
+            Self::Caller { kind, .. } | Self::OnWorker { kind, .. } | Self::Cluster { kind, .. } => *kind,
         }
     }
 
     /// The next thing to try.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::NotAnswering { executor: ExecutorKind::Kubernetes, .. } => {
+                Some("check that the cluster answers: kubectl get pods".to_owned())
+            }
             Self::NotAnswering { .. } => {
                 Some("start Docker, set DOCKER_HOST, or run `pv config set executor process`".to_owned())
             }
@@ -211,7 +224,7 @@ impl ExecError {
             Self::NoWorker { executor } => {
                 Some(format!("run on a machine with {executor}: pv worker join URL --executor {executor}"))
             }
-            Self::OnWorker { hint, .. } => hint.clone(),
+            Self::OnWorker { hint, .. } | Self::Cluster { hint, .. } => hint.clone(),
             Self::Unsuited { .. }
             | Self::WorkerLost { .. }
             | Self::JoinRefused { .. }

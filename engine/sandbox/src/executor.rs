@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::io::Write;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use repos::documents::ExecutorKind;
@@ -83,6 +84,16 @@ pub trait Executor: Debug + Send + Sync + 'static {
     /// Whether there are as many sandboxes as tries may run at the same time, so that idle ones should make room for others.
     fn is_full(&self) -> bool {
         false
+    }
+
+    /// How long a sandbox is kept when nothing is left for it; `None` for as long as its pipeline may need it.
+    fn idle_max(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Why sandboxes with this spec are not open yet, if the executor knows more than that there is no room.
+    fn awaits(&self, _spec: &SandboxSpec) -> Option<String> {
+        None
     }
 
     /// Removes what engines of this store left behind, except for the instances in `alive` and this one.

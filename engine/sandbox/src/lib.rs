@@ -20,6 +20,7 @@
 //! process     Linux namespaces, without a container engine
 //! scripted    runs a function of a test instead of a command
 //! remote      sandboxes on other machines, whose workers dial the engine
+//! kubernetes  a pod for each sandbox, whose worker dials the engine
 //! contract    what each executor must guarantee, as tests
 //! ```
 //! Not here: which datum runs where and when, how its output is stored, retries.
@@ -33,6 +34,7 @@ mod error;
 mod executor;
 mod held;
 mod image;
+mod kubernetes;
 mod process;
 pub(crate) mod protocol;
 mod remote;
@@ -46,6 +48,7 @@ pub use docker::{DockerExecutor, DockerSettings};
 pub use error::ExecError;
 pub use executor::{Executor, ExecutorInfo, OnPull, Owner};
 pub use image::{Image, ImageConfig, PullProgress, SameImage};
+pub use kubernetes::{InPod, KubernetesExecutor, KubernetesSettings, PodSecurity, Station};
 pub use process::{ProcessExecutor, ProcessSettings};
 pub use remote::{Dial, DialError, Link, WorkerNews, WorkerOptions, WorkerState, Workers, work};
 pub use repos::documents::ExecutorKind;
@@ -53,5 +56,5 @@ pub use sandbox::Sandbox;
 pub use saved::{Incoming, SavedImage, SavedImages};
 pub use task::{
     Console, DatumTask, Event, EventSink, Exit, FileSource, HostFolder, InputFile, Network, Outcome, OutputLimits,
-    Resources, SandboxSpec, SecretFile,
+    Placement, Resources, SandboxSpec, SecretFile,
 };

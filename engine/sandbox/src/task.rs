@@ -28,6 +28,34 @@ pub struct Resources {
     pub gpus: Option<u32>,
 }
 
+/// Where and how a cluster runs a sandbox; other executors ignore it. The fields are those of pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Placement {
+    /// What the node must have left.
+    pub requests: Resources,
+    /// Labels of the node.
+    pub node_selector: BTreeMap<String, String>,
+    /// Name of a priority class.
+    pub priority_class: Option<String>,
+    /// Taints of nodes that do not matter.
+    pub tolerations: Vec<Toleration>,
+    /// Names of the cluster's secrets with logins for registries.
+    pub image_pull_secrets: Vec<String>,
+    /// Additional labels.
+    pub labels: BTreeMap<String, String>,
+    /// Additional annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// A JSON Patch (RFC 6902) of the pod.
+    pub pod_patch: Option<String>,
+}
+
+/// A taint that does not matter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Toleration {
+    key: Option<String>,
+}
+
 /// Properties of all tries in one sandbox; sandboxes with equal specs are interchangeable.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SandboxSpec {
@@ -53,6 +81,8 @@ pub struct SandboxSpec {
     pub resources: Resources,
     /// Folders of the host to mount, for trials of code being edited.
     pub mounts: Vec<HostFolder>,
+    /// Where a cluster is to run it.
+    pub placement: Placement,
     /// Absolute directories, none below another, that contain nothing but the secrets of a try, in memory.
     pub secret_directories: BTreeSet<String>,
 }

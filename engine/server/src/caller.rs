@@ -409,7 +409,7 @@ pub(crate) fn allowed(access: &Access, needs: Needs) -> Result<()> {
 }
 
 /// The token in `Authorization: Bearer TOKEN`.
-fn bearer(headers: &HeaderMap) -> Result<&str> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str> {
     let value = headers.get(header::AUTHORIZATION).ok_or_else(no_token)?;
     let text = value.to_str().unwrap_or_default();
     let (scheme, token) = text.split_once(' ').unwrap_or_default();
@@ -423,7 +423,7 @@ fn no_token() -> Problem {
 }
 
 /// Unknown, revoked and expired tokens look the same from outside; the audit log tells them apart.
-fn wrong_token() -> Problem {
+pub(crate) fn wrong_token() -> Problem {
     Problem::new(ErrorKind::Refused, "this token is unknown, revoked or expired")
         .status(StatusCode::UNAUTHORIZED)
         .hint("ask an administrator of this store for a new token")

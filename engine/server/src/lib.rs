@@ -252,7 +252,10 @@ fn router(app: &App) -> Router {
 
 /// The addresses of conversations.
 fn conversations(app: &App) -> Router {
-    let routes = Router::new().route("/commands", commands::route(app)).route("/workers/join", workers::route(app));
+    let routes = Router::new()
+        .route("/commands", commands::route(app))
+        .route("/workers/join", workers::route(app))
+        .route("/pods/join", workers::route_of_pods());
     routes.with_state(app.clone())
 }
 

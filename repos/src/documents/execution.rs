@@ -180,6 +180,8 @@ pub enum ExecutorKind {
     Process,
     /// On machines that have joined, in a container or as a process there.
     Workers,
+    /// In a pod of a cluster.
+    Kubernetes,
 }
 
 impl std::fmt::Display for ExecutorKind {
@@ -188,6 +190,7 @@ impl std::fmt::Display for ExecutorKind {
             Self::Docker => "docker",
             Self::Process => "process",
             Self::Workers => "workers",
+            Self::Kubernetes => "kubernetes",
         })
     }
 }

@@ -29,7 +29,7 @@ mod mail;
 mod value;
 
 pub use mail::{MailAddress, MailServer, NoMailAddress};
-pub use value::{HostPaths, ImageName, MissedTicks, ServerUrl, Value};
+pub use value::{ClusterName, HostPaths, ImageName, MissedTicks, PodSecurity, ServerUrl, Value};
 
 /// A setting regardless of its value's type: a row of the table.
 #[derive(Debug)]
@@ -138,6 +138,7 @@ macro_rules! table {
 
 const FROM_NEXT_APPLY: &str = "for a pipeline at its next pv pipeline apply";
 const FROM_NEXT_JOB: &str = "for jobs that start after the change";
+const FROM_NEXT_ENGINE: &str = "at the next pv serve";
 const FROM_NEXT_GC: &str = "at the next pv gc";
 const FROM_NEXT_MAIL: &str = "for the next mail that is sent";
 
@@ -152,8 +153,8 @@ table! {
         FROM_NEXT_APPLY;
     // `auto` is `None`.
     EXECUTOR: Option<ExecutorKind>, "executor", default "auto",
-        "`auto`, `docker`, `process` or `workers`",
-        "what runs datums; `auto` is replaced by docker or process, the first that answers; `workers` are machines that join a server",
+        "`auto`, `docker`, `process`, `workers` or `kubernetes`",
+        "what runs datums; `auto` is replaced by docker or process, the first that answers; `workers` are machines that join a server; `kubernetes` is a cluster",
         "at the next pv pipeline apply, pv run or pv serve; it creates a new version of every pipeline, and all datums run again";
     FAIL_FAST: bool, "fail_fast", default "true",
         "`true` or `false`",
@@ -167,6 +168,30 @@ table! {
         "a number from 1; when unset, the number of CPUs",
         "how many datums run at a time, over all jobs",
         "at the next pv run or pv serve";
+    KUBERNETES_ADVERTISE: Option<ServerUrl>, "kubernetes.advertise", default "",
+        "a URL such as `https://pv.example.com:7070`",
+        "the URL at which pods reach pv serve",
+        FROM_NEXT_ENGINE;
+    KUBERNETES_IDLE: Duration, "kubernetes.idle", default "60s",
+        "a time, such as `60s`",
+        "how long a pod is kept when nothing is left for it",
+        FROM_NEXT_ENGINE;
+    KUBERNETES_IMAGE: Option<ImageName>, "kubernetes.image", default "",
+        "an image, such as `registry.example.com/pv:1`",
+        "the image with pv itself, which every pod needs besides its own",
+        FROM_NEXT_ENGINE;
+    KUBERNETES_MAX_PODS: NonZeroU64, "kubernetes.max_pods", default "100",
+        "a number from 1",
+        "how many pods there are at most, over all jobs",
+        FROM_NEXT_ENGINE;
+    KUBERNETES_NAMESPACE: Option<ClusterName>, "kubernetes.namespace", default "",
+        "the name of a namespace; when unset, that of the engine's account",
+        "the namespace of the pods",
+        FROM_NEXT_ENGINE;
+    KUBERNETES_POD_SECURITY: PodSecurity, "kubernetes.pod_security", default "baseline",
+        "`baseline` or `restricted`",
+        "which Pod Security Standard the pods keep; with `restricted` nothing is root, and commands run as the user 65532",
+        FROM_NEXT_ENGINE;
     LOG_MAX: u64, "log_max", default "16777216",
         "a number of bytes",
         "how much of a try's log to keep: its beginning and its end",

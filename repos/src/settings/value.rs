@@ -26,6 +26,19 @@ pub struct HostPaths(pub Vec<PathBuf>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerUrl(pub String);
 
+/// The name of something in a cluster: lower-case letters, digits and `-`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterName(pub String);
+
+/// A Pod Security Standard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PodSecurity {
+    /// The agent in a pod is root with few capabilities.
+    Baseline,
+    /// Nothing in a pod is root.
+    Restricted,
+}
+
 /// What to do about ticks that were missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissedTicks {
@@ -47,7 +60,7 @@ macro_rules! optional {
         }
     )+ };
 }
-optional!(Duration, ImageName, MailAddress, MailServer, NonZeroU64, SecretName, ServerUrl);
+optional!(ClusterName, Duration, ImageName, MailAddress, MailServer, NonZeroU64, SecretName, ServerUrl);
 
 impl Value for BranchName {
     fn read(text: &str) -> Option<Self> {
@@ -122,6 +135,28 @@ impl Value for Option<ExecutorKind> {
             "docker" => Some(Some(ExecutorKind::Docker)),
             "process" => Some(Some(ExecutorKind::Process)),
             "workers" => Some(Some(ExecutorKind::Workers)),
+            "kubernetes" => Some(Some(ExecutorKind::Kubernetes)),
+            _ => None,
+        }
+    }
+}
+
+impl Value for ClusterName {
+    fn read(text: &str) -> Option<Self> {
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_one = (1..=63).contains(&text.len())
+            && text.bytes().all(is_plain)
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        is_one.then(|| Self(text.to_owned()))
+    }
+}
+
+impl Value for PodSecurity {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "baseline" => Some(Self::Baseline),
+            "restricted" => Some(Self::Restricted),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::setting::{EXECUTOR, JOBS};
-use engine::executors::command_that_runs;
+use engine::executors::{command_that_runs, needs_server};
 use engine::trial::Room;
 use engine::{Engine, EngineError, apply};
 use sandbox::ExecutorKind;
@@ -16,6 +16,7 @@ use crate::author::by;
 use crate::commands::choose_executor::{choose_executor, keep};
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
+use crate::executors::max_pods;
 use crate::output::plural;
 use crate::socket;
 
@@ -64,8 +65,8 @@ async fn live(
             cx.notes().line(format!("{} {}: the executor is {kind} now", pipeline.name, pipeline.version));
         }
     }
-    if jobs.is_some() && kind == ExecutorKind::Workers {
-        cx.notes().line("-j has no effect: as many datums run at a time as the workers that join have slots");
+    if jobs.is_some() && needs_server(kind) {
+        cx.notes().line("-j has no effect: as many datums run at a time as workers and pods have slots");
     }
     let limit = limit(store, jobs)?;
     let engine = Engine::new(store.clone(), who, settled.executor, limit).await?;
@@ -119,12 +120,10 @@ pub(crate) fn limit(store: &Store, given: Option<u32>) -> Result<usize> {
     Ok(given.map(|jobs| jobs as usize).or(set).filter(|jobs| *jobs > 0).unwrap_or_else(cores))
 }
 
-/// Refuses to run anything if the store's executor is `workers`: these join a server, and this process is none.
+/// Refuses to run anything if workers or pods run the store's datums: these join a server, and this process is none.
 pub(crate) fn ensure_is_not_for_workers(store: &Store) -> Result<()> {
-    if store.setting(&EXECUTOR)? != Some(ExecutorKind::Workers) {
-        return Ok(());
-    }
-    let what = "the store's executor is `workers`: machines join pv serve as workers, not this command";
+    let Some(kind) = store.setting(&EXECUTOR)?.filter(|kind| needs_server(*kind)) else { return Ok(()) };
+    let what = format!("the store's executor is `{kind}`: what runs datums joins pv serve, not this command");
     Err(CliError::usage(what, command_that_runs(store)?))
 }
 
@@ -134,6 +133,9 @@ pub(crate) fn introduce(cx: &Context, engine: &Engine) -> Result<()> {
     let executor = engine.executor();
     let limit = match executor.kind {
         ExecutorKind::Workers => "as many at a time as workers that join have slots".to_owned(),
+        ExecutorKind::Kubernetes => {
+            format!("at most {} at a time", plural(max_pods(engine.store())? as u64, "pod", "pods"))
+        }
         ExecutorKind::Docker | ExecutorKind::Process => format!("{} at a time", engine.limit()),
     };
     let (kind, version) = (executor.kind, &executor.version);

@@ -133,17 +133,21 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
     let (name, kind, default) = (&parsed.spec.name, scope.kind, &scope.settings.default_image);
     let on_host = runs_on_host(kind, transform.image.is_some() || default.is_some());
     match (kind, &transform.image, default) {
-        (ExecutorKind::Docker, None, None) => {
+        (ExecutorKind::Docker | ExecutorKind::Kubernetes, None, None) => {
             let hint = "set `transform.image`, or for all pipelines: pv config set default_image IMAGE".to_owned();
             found.push(parsed.error(parsed.places.transform, format!("pipeline `{name}` has no image"), Some(hint)));
         }
-        (ExecutorKind::Docker | ExecutorKind::Workers, None, Some(image)) => {
+        (ExecutorKind::Docker | ExecutorKind::Workers | ExecutorKind::Kubernetes, None, Some(image)) => {
             let message = format!("pipeline `{name}` has no image: using `{image}` from the setting `default_image`");
             found.push(parsed.warning(parsed.places.transform, message, None));
         }
         _ if on_host && transform.cmd.is_empty() => {
             let message =
                 format!("pipeline `{name}` has no `cmd`, and the {kind} executor has no image to take it from");
+            found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
+        }
+        (ExecutorKind::Kubernetes, ..) if transform.cmd.is_empty() => {
+            let message = format!("pipeline `{name}` has no `cmd`, and a cluster does not tell that of an image");
             found.push(parsed.error(parsed.places.cmd.unwrap_or(parsed.places.transform), message, None));
         }
         _ => {}

@@ -148,7 +148,7 @@ pub(super) async fn for_spec(
     on_pull: OnPull<'_>,
 ) -> Result<Option<Pinned>> {
     match (executor.kind(), reference_of(spec, settings)) {
-        (ExecutorKind::Docker | ExecutorKind::Workers, Some(reference)) => {
+        (ExecutorKind::Docker | ExecutorKind::Workers | ExecutorKind::Kubernetes, Some(reference)) => {
             Ok(Some(pin(executor.resolve_image(reference, on_pull).await?)))
         }
         _ => Ok(None),

@@ -35,7 +35,7 @@ use crate::recipe::{Leaf, RecipeBuilder};
 use crate::run::{Actor, COLLECTED_TRIES};
 use crate::secrets::{self, Confided, Missing};
 use crate::slots::DatumSlots;
-use sandbox::{HostFolder, InputFile, OutputLimits, Resources, SameImage, SandboxSpec};
+use sandbox::{HostFolder, InputFile, OutputLimits, Placement, Resources, SameImage, SandboxSpec};
 
 /// A wait longer than any job.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -308,6 +308,7 @@ pub(super) fn sandbox_spec(
         code_path: transform.code_path.clone(),
         readable,
         resources: resources(&pipeline.spec),
+        placement: Placement::default(),
         secret_directories: secrets::directories(&spec.secrets),
         mounts: Vec::new(),
     })

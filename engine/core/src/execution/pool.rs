@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use repos::Store;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 
 use super::source::StoreSource;
 use sandbox::{ExecError, Executor, Sandbox, SandboxSpec};
@@ -19,12 +20,20 @@ const IDLE_MAX: usize = 16;
 pub(crate) struct Pool {
     executor: Arc<dyn Executor>,
     /// Those idle longest come first.
-    idle: Mutex<VecDeque<(Arc<SandboxSpec>, Sandbox)>>,
+    idle: Mutex<VecDeque<Idle>>,
     /// Sandboxes being opened or closed. This is never interrupted, even if nobody needs them any more, or half-open ones would be left
     /// behind.
     changing: Mutex<JoinSet<()>>,
     /// Whether it was already logged that tries leave something behind.
     has_said: AtomicBool,
+}
+
+/// A sandbox that waits for its next datum.
+#[derive(Debug)]
+struct Idle {
+    spec: Arc<SandboxSpec>,
+    sandbox: Sandbox,
+    since: Instant,
 }
 
 impl Pool {
@@ -64,7 +73,7 @@ impl Pool {
     /// Closes the sandbox that is idle longest, since another is about to be opened.
     fn dispose_longest_idle(&self) {
         let longest = self.idle.lock().expect("no panic under this lock").pop_front();
-        if let Some((_, sandbox)) = longest {
+        if let Some(Idle { sandbox, .. }) = longest {
             self.dispose(sandbox);
         }
     }
@@ -94,8 +103,8 @@ impl Pool {
     pub(crate) fn take_warm(&self, spec: &SandboxSpec) -> Option<Sandbox> {
         let mut idle = self.idle.lock().expect("no panic under this lock");
         // The one used last: its data is most likely still in memory. A machine that is about to leave takes no more tries.
-        let at = idle.iter().rposition(|(known, sandbox)| **known == *spec && sandbox.spent_by().is_none())?;
-        idle.remove(at).map(|(_, sandbox)| sandbox)
+        let at = idle.iter().rposition(|idle| *idle.spec == *spec && idle.sandbox.spent_by().is_none())?;
+        idle.remove(at).map(|idle| idle.sandbox)
     }
 
     /// Whether no sandbox is idle.
@@ -104,29 +113,34 @@ impl Pool {
     }
 
     /// Keeps a sandbox whose last try ended properly.
-    pub(crate) async fn give_back(&self, spec: &Arc<SandboxSpec>, sandbox: Sandbox) {
+    pub(crate) async fn give_back(self: &Arc<Self>, spec: &Arc<SandboxSpec>, sandbox: Sandbox) {
+        let (since, idle_max) = (Instant::now(), self.executor.idle_max());
         let surplus = {
             let mut idle = self.idle.lock().expect("no panic under this lock");
-            idle.push_back((spec.clone(), sandbox));
-            if idle.len() > IDLE_MAX { idle.pop_front() } else { None }
+            idle.push_back(Idle { spec: spec.clone(), sandbox, since });
+            // Those that stay for a limited time are bounded by that.
+            if idle_max.is_none() && idle.len() > IDLE_MAX { idle.pop_front() } else { None }
         };
-        if let Some((_, sandbox)) = surplus {
+        if let Some(idle_max) = idle_max {
+            tokio::spawn(close_after(Arc::downgrade(self), since + idle_max, since));
+        }
+        if let Some(Idle { sandbox, .. }) = surplus {
             close(sandbox).await;
         }
     }
 
     /// Takes out the idle sandboxes for which `is_gone` is true.
-    fn remove(&self, is_gone: impl Fn(&SandboxSpec, &Sandbox) -> bool) -> Vec<Sandbox> {
+    fn remove(&self, is_gone: impl Fn(&Idle) -> bool) -> Vec<Sandbox> {
         let mut idle = self.idle.lock().expect("no panic under this lock");
         let all = std::mem::take(&mut *idle).into_iter();
-        let (gone, kept): (VecDeque<_>, VecDeque<_>) = all.partition(|(spec, sandbox)| is_gone(spec, sandbox));
+        let (gone, kept): (VecDeque<_>, VecDeque<_>) = all.partition(|idle| is_gone(idle));
         *idle = kept;
-        gone.into_iter().map(|(_, sandbox)| sandbox).collect()
+        gone.into_iter().map(|idle| idle.sandbox).collect()
     }
 
     /// Closes the idle sandboxes on a worker that was lost: each would be lost again by a datum.
     pub(crate) fn dispose_of(&self, worker: &str) {
-        let gone = self.remove(|_, sandbox| sandbox.worker() == Some(worker));
+        let gone = self.remove(|idle| idle.sandbox.worker() == Some(worker));
         for sandbox in gone {
             self.dispose(sandbox);
         }
@@ -134,7 +148,7 @@ impl Pool {
 
     /// Closes the idle sandboxes for which `is_unused` is true.
     pub(crate) async fn close(&self, is_unused: impl Fn(&SandboxSpec) -> bool) {
-        let gone = self.remove(|spec, _| is_unused(spec));
+        let gone = self.remove(|idle| is_unused(&idle.spec));
         // In parallel: each may take a moment.
         let mut closing: JoinSet<()> = gone.into_iter().map(close).collect();
         while closing.join_next().await.is_some() {}
@@ -145,6 +159,15 @@ impl Pool {
         let mut changing = std::mem::take(&mut *self.changing.lock().expect("no panic under this lock"));
         while changing.join_next().await.is_some() {}
         self.close(|_| true).await;
+    }
+}
+
+/// Closes what is idle since then or longer, at this time.
+async fn close_after(pool: Weak<Pool>, at: Instant, since: Instant) {
+    sleep_until(at).await;
+    let Some(pool) = pool.upgrade() else { return };
+    for sandbox in pool.remove(|idle| idle.since <= since) {
+        pool.dispose(sandbox);
     }
 }
 

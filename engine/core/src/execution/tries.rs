@@ -6,6 +6,7 @@
 //! If the container engine does not answer, a try waits for it up to 10 minutes, which uses up no try of the datum; then the job fails. If
 //! the worker on which it runs vanishes, it begins again on another, which uses up none either; after 5 times the datum fails.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ const LOST_WORKERS: u32 = 5;
 /// Pause before another sandbox is requested, doubled each time up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How often it is looked why a sandbox is not open yet.
+const BETWEEN_REASONS: Duration = Duration::from_secs(1);
 /// How long an executor may be unreachable before the job fails.
 const OUTAGE_MAX: Duration = Duration::from_mins(10);
 
@@ -387,9 +390,23 @@ impl DatumContext {
             return opened.await;
         }
         let _opening = self.live.opens(&self.job);
+        let opened = async {
+            tokio::select! {
+                opened = opened => opened,
+                never = self.say_what_it_awaits(spec) => match never {},
+            }
+        };
         match &self.slots {
             Some(slots) => slots.lend(opened).await,
             None => opened.await,
+        }
+    }
+
+    /// Shows why the sandboxes of the job are not open yet, as far as the executor knows.
+    async fn say_what_it_awaits(&self, spec: &SandboxSpec) -> Infallible {
+        loop {
+            tokio::time::sleep(BETWEEN_REASONS).await;
+            self.live.awaits(&self.job, self.pool.executor().awaits(spec));
         }
     }
 
@@ -485,6 +502,7 @@ fn is_transient(error: &ExecError) -> bool {
         | ExecError::NoWorker { .. }
         | ExecError::OnWorker { .. }
         | ExecError::JoinRefused { .. }
+        | ExecError::Cluster { .. }
         | ExecError::Io { .. }
         | ExecError::Caller { .. } => false,
     }

@@ -84,6 +84,11 @@ impl Account {
     }
 }
 
+/// The home of a user, if `/etc/passwd` names one.
+pub(super) fn home(uid: u32) -> Option<String> {
+    Account::find(Some(&uid.to_string())).ok()?.home
+}
+
 /// The fields of the line of a passwd-like file whose id (third field) is `key` or, if that is not a number, whose name is `key`.
 fn line<'a>(text: &'a str, key: &str) -> Option<Vec<&'a str>> {
     let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(|fields| fields.len() >= 3);

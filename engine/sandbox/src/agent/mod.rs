@@ -8,7 +8,8 @@
 //! 6. `clear`: empty everything for the next try.
 //!
 //! `pv worker` alone assumes that it is already in a sandbox (a container). `pv worker enter` first creates one with Linux namespaces,
-//! `pv worker bwrap` lets `bwrap` create one (`namespace`). `serve` answers the engine; `account` reads users without NSS and acts as one;
+//! `pv worker bwrap` lets `bwrap` create one (`namespace`). In a pod, `pv worker dial` connects to the worker in the container beside it (`pod`), and
+//! `pv worker look` finds out what its image is (`look`). `serve` answers the engine; `account` reads users without NSS and acts as one;
 //! `staging` holds the next try's inputs while a command runs; `secrets` writes the secrets of a try; `memory` detects that memory ran out;
 //! `traces`, with `surroundings` and `mounts`, finds what a try left; `renew` resets the directories that every try may write to;
 //! `forbidden` blocks the system calls whose effects cannot be found.
@@ -21,11 +22,12 @@ mod clear;
 mod command;
 mod forbidden;
 mod inputs;
+mod look;
 mod memory;
 mod mounts;
 pub(crate) mod namespace;
 mod outputs;
-
+mod pod;
 mod renew;
 mod secrets;
 mod serve;
@@ -35,6 +37,7 @@ mod traces;
 
 use std::ffi::OsString;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::sys::prctl;
@@ -42,14 +45,17 @@ use nix::sys::prctl;
 pub(crate) use clear::{NOTHING, empty as empty_directory, open_directory};
 pub(crate) use command::DEFAULT_PATH;
 pub(crate) use inputs::MTIME as INPUT_SECONDS;
+pub(crate) use look::Found;
 pub use namespace::SYSTEM;
 pub(crate) use namespace::most_processes;
+
+use self::serve::EndsBy;
 
 /// Exit code of `pv worker enter` if this host refuses namespaces; another method may then be tried.
 pub(crate) const NAMESPACES_REFUSED: u8 = 77;
 
 /// The first words after `pv worker` by which executors start an agent in other places than a container.
-const WAYS: [&str; 4] = ["enter", "inside", "bwrap", "within"];
+const WAYS: [&str; 7] = ["enter", "inside", "bwrap", "within", "install", "look", "dial"];
 
 /// Whether `pv worker ARGS…` starts the agent; else it is a command of people.
 pub fn is_meant(args: &[OsString]) -> bool {
@@ -66,6 +72,9 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         ["inside", number] => namespace::inside(number),
         ["bwrap", plan] => namespace::by_bwrap(plan),
         ["within", pfs, code] => namespace::within(pfs, code),
+        ["install", path] => pod::install(Path::new(path)),
+        ["look", paths @ ..] => look::look_around(paths).or_stop(|| "look at the image".to_owned()),
+        ["dial", socket] => pod::dial(Path::new(socket)),
         _ => Err(Stop::new("`pv worker` is started by pv itself")),
     };
     match ended {
@@ -80,9 +89,14 @@ pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 /// In a container everything is set up, so only the agent's own memory and pipes need protection from user code.
 fn begin() -> Result<(), Stop> {
+    protect()?;
+    serve::run(serve::SandboxDirs::of_container()?, EndsBy::Signals)
+}
+
+/// Protects the agent's own memory and files from user code.
+fn protect() -> Result<(), Stop> {
     surroundings::close_all_but(&[]).or_stop(|| "close what was inherited".to_owned())?;
-    prctl::set_dumpable(false).map_err(|error| Stop::new(format!("cannot protect the agent: {error}")))?;
-    serve::run(serve::SandboxDirs::of_container()?)
+    prctl::set_dumpable(false).map_err(|error| Stop::new(format!("cannot protect the agent: {error}")))
 }
 
 /// Why a process of the sandbox ends, for the engine.

@@ -74,8 +74,17 @@ struct Agent {
     staging: Staging,
 }
 
+/// What ends the agent besides the end of the engine's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndsBy {
+    /// The signals by which processes are asked to end.
+    Signals,
+    /// Nothing: whoever sends those signals also tells the engine's side, which decides.
+    EngineAlone,
+}
+
 /// Serves the engine until its stream ends.
-pub(crate) fn run(place: SandboxDirs) -> Result<(), Stop> {
+pub(crate) fn run(place: SandboxDirs, ends_by: EndsBy) -> Result<(), Stop> {
     // Killing all processes of a try is `kill(-1)`, which only the first process of a namespace may do.
     if std::process::id() != 1 {
         return Err(Stop::new("the agent must be the first process of a sandbox"));
@@ -86,7 +95,7 @@ pub(crate) fn run(place: SandboxDirs) -> Result<(), Stop> {
     let engine = stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?;
     let answer = stream(io::stdout().as_fd()).or_stop(|| "write to the engine".to_owned())?;
     drop_fault_handlers().or_stop(|| "set signals".to_owned())?;
-    let signals = watch_signals().or_stop(|| "watch signals".to_owned())?;
+    let signals = watch_signals(ends_by).or_stop(|| "watch signals".to_owned())?;
     end_with(stream(io::stdin().as_fd()).or_stop(|| "read from the engine".to_owned())?)
         .or_stop(|| "watch the engine".to_owned())?;
     let writable = |directory| Writable::new(directory).or_stop(|| "look at what commands write to".to_owned());
@@ -122,11 +131,14 @@ fn drop_fault_handlers() -> io::Result<()> {
     Ok(())
 }
 
-/// `SIGCHLD` reports ended processes, the others ask the agent to end. They are blocked, so that they can be read.
-fn watch_signals() -> io::Result<SignalFd> {
+/// `SIGCHLD` reports ended processes, the others ask the agent to end. They are blocked, so that they can be read. The first process of a
+/// namespace gets no other signal that it does not handle.
+fn watch_signals(ends_by: EndsBy) -> io::Result<SignalFd> {
     let mut mask = SigSet::empty();
-    for signal in [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT] {
-        mask.add(signal);
+    mask.add(Signal::SIGCHLD);
+    if ends_by == EndsBy::Signals {
+        mask.add(Signal::SIGTERM);
+        mask.add(Signal::SIGINT);
     }
     mask.thread_block()?;
     Ok(SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)

@@ -99,6 +99,22 @@ async fn open_at(
     }
 }
 
+impl Workers {
+    /// Has one worker open a sandbox.
+    pub(crate) async fn open_at(
+        &self,
+        worker: &Arc<Worker>,
+        spec: &SandboxSpec,
+        files: &dyn FileSource,
+    ) -> Result<Sandbox, ExecError> {
+        let place = self.berth_at(worker).await?;
+        match open_at(self, place, spec, files).await? {
+            Answered::Yes(opened) => opened.map_err(|failure| failure.at(&worker.name)),
+            Answered::Going => Err(worker.going()),
+        }
+    }
+}
+
 /// Which executor of a worker runs this, unless none may.
 fn kind_for(spec: &SandboxSpec) -> Result<ExecutorKind, ExecError> {
     let unsuited = |why| Err(ExecError::Unsuited { executor: ExecutorKind::Workers, why });

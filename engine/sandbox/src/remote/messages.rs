@@ -194,6 +194,7 @@ impl From<ExecError> for Failure {
             | ExecError::NoWorker { .. }
             | ExecError::OnWorker { .. }
             | ExecError::JoinRefused { .. }
+            | ExecError::Cluster { .. }
             | ExecError::Caller { .. } => (Form::Other, whole),
             ExecError::Io { .. } => (Form::Io, whole),
         };

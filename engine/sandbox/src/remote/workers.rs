@@ -1,6 +1,6 @@
 //! The engine's side: who has joined, how many tries each may run, and who is given up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, Weak};
 use std::time::Duration;
@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use repos::documents::ExecutorKind;
+use repos::hash::digest_of;
+use specs::Digest;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -40,6 +42,38 @@ struct Shared {
     /// A worker came or went, or a slot became free.
     changed: Notify,
     slots: watch::Sender<usize>,
+    /// The pods that may join, by the digest of their tokens.
+    expected: Mutex<HashMap<Digest, Pod>>,
+    /// How many pods may join at a time; none before this process listens.
+    room_for_pods: watch::Sender<usize>,
+    /// The certificates that pods need to trust this process, in PEM form.
+    authority: OnceLock<String>,
+}
+
+/// A pod that was created by this engine and may join.
+#[derive(Debug)]
+struct Pod {
+    name: String,
+    /// Its token lets it join once; after that it may only return.
+    has_joined: bool,
+}
+
+/// Who a connection belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joiner<'a> {
+    /// A machine with a token of this name.
+    Machine(&'a str),
+    /// The pod of this name.
+    Pod(&'a str),
+}
+
+impl Joiner<'_> {
+    /// The name of its token; a pod has one of its own.
+    fn token(&self) -> &str {
+        match self {
+            Self::Machine(name) | Self::Pod(name) => name,
+        }
+    }
 }
 
 /// What others see of a worker.
@@ -61,7 +95,7 @@ pub struct WorkerState {
 
 /// A worker that has joined.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(crate) struct Worker {
     pub(super) name: String,
     pub(super) streams: Arc<Streams>,
     token: String,
@@ -169,7 +203,16 @@ impl Workers {
     /// Attends to one connection of a worker until it ends. `who` is the name of its token.
     ///
     /// An error says why the connection was refused, or which rule the worker broke.
-    pub async fn attend(&self, mut link: Link, who: &str) -> Result<(), ExecError> {
+    pub async fn attend(&self, link: Link, who: &str) -> Result<(), ExecError> {
+        self.attend_as(link, Joiner::Machine(who)).await
+    }
+
+    /// Attends to one connection of a pod until it ends; `name` is that of [`Self::pod_with`].
+    pub async fn attend_pod(&self, link: Link, name: &str) -> Result<(), ExecError> {
+        self.attend_as(link, Joiner::Pod(name)).await
+    }
+
+    async fn attend_as(&self, mut link: Link, who: Joiner<'_>) -> Result<(), ExecError> {
         let Ok(Some(hello)) = timeout(PATIENCE, link.from.recv()).await else { return Ok(()) };
         let (answer, admitted) = match self.admit(&hello, who) {
             Ok((worker, have)) => {
@@ -225,7 +268,7 @@ impl Workers {
         }
     }
 
-    fn admit(&self, hello: &[u8], who: &str) -> Result<(Arc<Worker>, Have), Refusal> {
+    fn admit(&self, hello: &[u8], who: Joiner<'_>) -> Result<(Arc<Worker>, Have), Refusal> {
         let version = postcard::take_from_bytes::<u32>(hello).map_or(0, |(version, _)| version);
         if version != VERSION {
             return Err(Refusal::for_good("it speaks another version: use the same version of pv as the engine"));
@@ -236,7 +279,7 @@ impl Workers {
             Purpose::Register(registration) => Ok((self.register(registration, who)?, Have::new())),
             Purpose::Return { session, have } => {
                 let joined = self.joined();
-                let worker = joined.values().find(|worker| worker.session == session && worker.token == who);
+                let worker = joined.values().find(|worker| worker.session == session && worker.token == who.token());
                 let worker = worker.ok_or_else(|| Refusal {
                     why: "the engine does not know it any more".to_owned(),
                     is_for_good: false,
@@ -246,15 +289,20 @@ impl Workers {
         }
     }
 
-    fn register(&self, registration: Registration, who: &str) -> Result<Arc<Worker>, Refusal> {
+    fn register(&self, registration: Registration, who: Joiner<'_>) -> Result<Arc<Worker>, Refusal> {
         let Registration { name, info, slots } = registration;
+        self.ensure_expected(&name, slots, who)?;
         let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > NAME_MAX || !name.bytes().all(is_legal) {
             let why = "a name has 1 to 63 letters, digits, `-`, `_` and `.`: choose another with --name";
             return Err(Refusal::for_good(why));
         }
-        if !matches!(info.kind, ExecutorKind::Docker | ExecutorKind::Process) {
-            return Err(Refusal::for_good("its executor is neither docker nor process"));
+        let fits = match who {
+            Joiner::Machine(_) => matches!(info.kind, ExecutorKind::Docker | ExecutorKind::Process),
+            Joiner::Pod(_) => info.kind == ExecutorKind::Kubernetes,
+        };
+        if !fits {
+            return Err(Refusal::for_good(&format!("its executor is {}, which does not join this way", info.kind)));
         }
         let (system, architecture) = &info.platform;
         if [&info.version, &info.host, system, architecture].iter().any(|text| text.len() > ABOUT_MAX) {
@@ -268,7 +316,7 @@ impl Workers {
         let worker = Arc::new(Worker {
             name: free_name(&joined, &name),
             streams,
-            token: who.to_owned(),
+            token: who.token().to_owned(),
             session: repos::random_hex(),
             info,
             slots: slots as usize,
@@ -281,6 +329,77 @@ impl Workers {
         self.changed();
         tokio::spawn(give_up_when_silent(self.clone(), Arc::downgrade(&worker)));
         Ok(worker)
+    }
+
+    /// A pod joins once, under its own name.
+    fn ensure_expected(&self, name: &str, slots: u32, who: Joiner<'_>) -> Result<(), Refusal> {
+        let Joiner::Pod(pod) = who else { return Ok(()) };
+        let mut expected = self.expected();
+        let known = expected.values_mut().find(|known| known.name == pod);
+        let known = known.ok_or_else(|| Refusal::for_good("the pod is not needed any more"))?;
+        if name != pod || slots != 1 {
+            return Err(Refusal::for_good("a pod joins under its own name, with one slot"));
+        }
+        if std::mem::replace(&mut known.has_joined, true) {
+            return Err(Refusal::for_good("this pod has joined before"));
+        }
+        Ok(())
+    }
+
+    fn expected(&self) -> MutexGuard<'_, HashMap<Digest, Pod>> {
+        self.0.expected.lock().expect("no panic under this lock")
+    }
+
+    /// Lets a pod of this name join; returns the token by which it is known.
+    pub(crate) fn expect(&self, name: &str) -> String {
+        let token = repos::random_hex();
+        let pod = Pod { name: name.to_owned(), has_joined: false };
+        self.expected().insert(digest_of(token.as_bytes()), pod);
+        token
+    }
+
+    /// Lets a pod of this name join no more, and forgets it if it has joined.
+    pub(crate) fn expect_no_more(&self, name: &str) {
+        self.expected().retain(|_, pod| pod.name != name);
+        let known = self.joined().get(name).cloned();
+        if let Some(worker) = known.filter(|worker| worker.info.kind == ExecutorKind::Kubernetes) {
+            self.give_up(&worker, LEFT);
+        }
+    }
+
+    /// The pod with this token, if one may join with it.
+    pub fn pod_with(&self, token: &str) -> Option<String> {
+        self.expected().get(&digest_of(token.as_bytes())).map(|pod| pod.name.clone())
+    }
+
+    /// Lets that many pods join at a time, since this process listens now; `authority`: the certificates that they need to trust it.
+    pub fn admit_pods(&self, most: usize, authority: Option<String>) {
+        if let Some(authority) = authority {
+            self.0.authority.set(authority).ok();
+        }
+        self.0.room_for_pods.send_replace(most);
+    }
+
+    /// How many pods may join at a time.
+    pub(crate) fn room_for_pods(&self) -> watch::Receiver<usize> {
+        self.0.room_for_pods.subscribe()
+    }
+
+    /// The certificates that pods need to trust this process; `None` for those that everyone trusts.
+    pub(crate) fn authority(&self) -> Option<String> {
+        self.0.authority.get().cloned()
+    }
+
+    /// Waits until a worker of this name has joined.
+    pub(crate) async fn arrival(&self, name: &str) -> Arc<Worker> {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            changed.as_mut().enable();
+            if let Some(worker) = self.joined().get(name) {
+                return worker.clone();
+            }
+            changed.await;
+        }
     }
 
     fn joined(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Worker>>> {
@@ -372,6 +491,13 @@ impl Workers {
         }
         counts.busy += 1;
         Some(Seat { workers: self.clone(), worker: worker.clone() })
+    }
+
+    /// A slot of this worker, and a place for a sandbox.
+    pub(super) async fn berth_at(&self, worker: &Arc<Worker>) -> Result<(Seat, Berth), ExecError> {
+        let seat = self.seat(worker).await?;
+        worker.counts().sandboxes += 1;
+        Ok((seat, Berth(worker.clone())))
     }
 
     /// Waits for a free slot of this worker.

@@ -139,7 +139,12 @@ impl Running {
         let places = Access::new(places.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let server = server
             .with_machine(Machine {
-                executors: Executors { docker: executor.clone(), process: executor.clone(), workers: executor },
+                executors: Executors {
+                    docker: executor.clone(),
+                    process: executor.clone(),
+                    workers: executor.clone(),
+                    kubernetes: executor,
+                },
                 places,
             })
             .with_carrier(Arc::new(Nobody));

@@ -15,7 +15,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::super::clear::open_directory;
-use super::super::serve::{self, SandboxDirs};
+use super::super::serve::{self, EndsBy, SandboxDirs};
 use super::super::{OrStop, Stop, surroundings};
 use super::{BwrapPlan, fence};
 
@@ -51,7 +51,7 @@ pub(in super::super) fn within(pfs: &str, code: &str) -> Result<(), Stop> {
     prctl::set_dumpable(false).or_stop(|| "protect the agent".to_owned())?;
     fence::shut_off_sockets()?;
     let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;
-    serve::run(SandboxDirs { pfs, code: Some(code), out, temporary: SandboxDirs::temporary()? })
+    serve::run(SandboxDirs { pfs, code: Some(code), out, temporary: SandboxDirs::temporary()? }, EndsBy::Signals)
 }
 
 /// Opened again, because a number alone is not a file without `unsafe`, and then closed.

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use rustix::fs::CWD;
 
 use super::super::clear::open_directory;
-use super::super::serve::{self, SandboxDirs};
+use super::super::serve::{self, EndsBy, SandboxDirs};
 use super::super::{OrStop, Stop, surroundings};
 use super::enter::Inside;
 use super::{fence, root};
@@ -29,7 +29,10 @@ pub(in super::super) fn inside(number: &str) -> Result<(), Stop> {
     give_up_rights()?;
     fence::shut_off_sockets()?;
     let out = open_directory(CWD, "/pfs/out").or_stop(|| "open /pfs/out".to_owned())?;
-    serve::run(SandboxDirs { pfs: writable.pfs, code: Some(writable.code), out, temporary: SandboxDirs::temporary()? })
+    serve::run(
+        SandboxDirs { pfs: writable.pfs, code: Some(writable.code), out, temporary: SandboxDirs::temporary()? },
+        EndsBy::Signals,
+    )
 }
 
 /// Drops all capabilities, prevents gaining any, and hides this process from others.
