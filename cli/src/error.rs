@@ -112,16 +112,6 @@ impl CliError {
         self
     }
 
-    /// What failed and why, in one line.
-    pub(crate) fn in_one_line(&self) -> String {
-        match self {
-            Self::Failure(failure) | Self::InUse(failure) => {
-                [std::slice::from_ref(&failure.message), &failure.causes].concat().join(": ")
-            }
-            Self::ClosedPipe | Self::Exit(_) | Self::Cancelled | Self::OwnerEnds => "it was ended".to_owned(),
-        }
-    }
-
     /// Whether it failed because this name, path or id was not found.
     pub(crate) fn misses(&self, name: &str) -> bool {
         matches!(self, Self::Failure(failure) if failure.missing.as_deref() == Some(name))
@@ -260,6 +250,12 @@ impl From<EngineError> for CliError {
 impl From<sandbox::ExecError> for CliError {
     fn from(error: sandbox::ExecError) -> Self {
         EngineError::from(error).into()
+    }
+}
+
+impl From<dial::ServerError> for CliError {
+    fn from(error: dial::ServerError) -> Self {
+        Self::new(error.kind, error.what).hint(error.hint)
     }
 }
 

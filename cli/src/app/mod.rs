@@ -18,7 +18,7 @@ use crate::habits;
 use crate::invocation::{Cancel, Client, Files, Invocation, Streams};
 use crate::output::{Notes, Out, Pager, failure_text};
 use crate::remote::client::{self, Call};
-use crate::remote::servers::Server;
+use crate::remote::servers::{self, Server};
 use crate::socket::{self, HandedOver, RunFor};
 
 /// Which process runs the command.
@@ -163,7 +163,7 @@ fn server_for(cli: &Cli, invocation: &Invocation) -> Result<Option<Server>> {
     if place == Place::Called {
         return Ok(None);
     }
-    let server = Server::chosen(&cli.flags, &invocation.env)?;
+    let server = servers::chosen(&cli.flags, &invocation.env)?;
     match place {
         Place::Neither(hint) if server.is_some() => Err(commands::not_through_a_server(hint)),
         _ => Ok(server),

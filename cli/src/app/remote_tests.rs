@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use dial::MESSAGE_MAX;
 use engine::Engine;
 use engine::run::Actor;
 use repos::Store;
@@ -17,9 +18,7 @@ use tokio::sync::mpsc;
 use super::RUN_FOR;
 use crate::invocation::files::{Noted, Notes, Question};
 use crate::invocation::{Caller, Environment};
-use crate::remote::protocol::{
-    Hello, MESSAGE_MAX, OutputStream, PIECE, Start, Terminals, ToClient, ToServer, notes_to_bytes,
-};
+use crate::remote::protocol::{Hello, OutputStream, PIECE, Start, Terminals, ToClient, ToServer, notes_to_bytes};
 use crate::remote::session::Sessions;
 
 /// A line of `pv txn` that makes a branch.

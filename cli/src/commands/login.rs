@@ -2,14 +2,14 @@
 
 use std::io::Read;
 
+use dial::{login_link, token_owner};
 use serde_json::json;
 use specs::ErrorKind;
 
 use super::whoami::warn_of_end;
 use crate::context::Context;
 use crate::error::{CliError, Result};
-use crate::remote::servers::{Kept, Server};
-use crate::remote::{login_link, token_owner};
+use crate::remote::servers::{self, Kept, Server};
 
 /// Most bytes of a token with the white space around it.
 const MAX_TOKEN_BYTES: u64 = 4096;
@@ -38,7 +38,7 @@ pub(crate) struct LogoutArgs {
 }
 
 pub(crate) fn login(cx: &Context, args: &LoginArgs) -> Result<()> {
-    let server = Server::at(&args.url, args.insecure, cx.env())?;
+    let server = servers::known(&args.url, args.insecure, cx.env())?;
     if args.link {
         return link(cx, server);
     }
@@ -56,11 +56,11 @@ pub(crate) fn login(cx: &Context, args: &LoginArgs) -> Result<()> {
 
 /// Prints a link that logs a browser in, with the token that is known for the server, or one that is asked for.
 fn link(cx: &Context, server: Server) -> Result<()> {
-    let server = if server.has_token() {
-        server
-    } else {
+    let server = if server.token().is_empty() {
         let token = ask(cx, &server.place)?;
         server.with_token(token)
+    } else {
+        server
     };
     let link = cx.block_on(async { login_link(&server).await })??;
     let url = format!("{}/{}", server.place, link.path);
@@ -75,7 +75,7 @@ pub(crate) fn logout(cx: &Context, args: &LogoutArgs) -> Result<()> {
     let kept = kept(cx)?;
     let places = kept.places();
     let place = match (args.url.as_deref().or_else(|| cx.env().get("PV_SERVER")), places.as_slice()) {
-        (Some(url), _) => Server::at(url, true, cx.env())?.place,
+        (Some(url), _) => Server::at(url, true)?.place,
         (None, [only]) => only.clone(),
         (None, []) => {
             return Err(CliError::new(ErrorKind::NotFound, "no server's token is kept here").hint("pv login URL"));

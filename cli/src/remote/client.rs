@@ -10,6 +10,7 @@ use std::sync::mpsc as threads;
 use std::time::Duration;
 
 use bytes::Bytes;
+use dial::{COMMANDS, Socket, connect};
 use futures_util::{SinkExt, StreamExt};
 use repos::RepoError;
 use repos::files::{GetItem, Got};
@@ -19,7 +20,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::connection::{COMMANDS, Socket, connect};
 use super::incoming::Fetches;
 pub(crate) use super::incoming::Incoming;
 pub(crate) use super::outgoing::Outgoing;
@@ -200,7 +200,7 @@ impl Remote<'_> {
                     self.attempt(socket).await?
                 }
                 Err(none) if patience.allows(none.again) => Attempt::Lost { may_have_run: false },
-                Err(none) => return Err(none.error),
+                Err(none) => return Err(none.error.into()),
             };
             let may_have_run = match attempt {
                 Attempt::Exit(exit_code) => return Ok(exit_code),

@@ -22,19 +22,16 @@
 //! - `orders` what a command has its client do: write files, send what its sources hold, get files
 //! - `objects`, `outgoing` content that a client sends, on both sides; `incoming` content that it fetches
 //! - `servers` which server to use, and the tokens of `pv login`
-//! - `connection` from a URL and a token to a WebSocket
-//! - `joining` the connections of a worker, which are no commands
 //! - `printing` writes what comes from a server
 //! - `patience` how long a command is tried again
 //! - `typed` standard input, read only when the command wants some
 //! - `client` the client's side of a command
 //!
-//! Not here: what a command reads (`commands`), HTTP and tokens on the server's side (the crate `server`).
+//! Not here: what a command reads (`commands`), the way from a URL and a token to a WebSocket (the crate `dial`), HTTP and tokens on the
+//! server's side (the crate `server`).
 
 pub(crate) mod client;
-mod connection;
 mod incoming;
-pub(crate) mod joining;
 pub(crate) mod objects;
 mod orders;
 pub(crate) mod outgoing;
@@ -47,5 +44,3 @@ pub(crate) mod session;
 mod streams;
 mod terminal;
 mod typed;
-
-pub(crate) use connection::{login_link, token_owner};

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::Again;
+use dial::Again;
 
 /// How long a server that was there may take to be back.
 const TO_BE_BACK: Duration = Duration::from_mins(1);

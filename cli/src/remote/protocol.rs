@@ -1,7 +1,7 @@
 //! Messages between a client and a server.
 //!
 //! The first message of each side is a [`Hello`] as JSON, in any version. All others are a byte that says what follows: bytes as they are,
-//! or a message in postcard's form. Both sides refuse what is longer than [`MESSAGE_MAX`].
+//! or a message in postcard's form. Both sides refuse what is longer than [`dial::MESSAGE_MAX`].
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -21,8 +21,6 @@ pub(crate) const PIECE: usize = 32 << 10;
 const GROUP: usize = 256 << 10;
 /// Bytes of a chunk's digest and length.
 const CHUNK_HEAD: usize = 32 + 4;
-/// Most bytes of a message.
-pub(crate) const MESSAGE_MAX: usize = 2 << 20;
 /// Most bytes of output that are sent before the client has taken earlier ones.
 pub(crate) const WINDOW: usize = 32 * PIECE;
 /// Most bytes that a client may attach to a command.

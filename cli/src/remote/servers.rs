@@ -5,126 +5,41 @@
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::Write;
-use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use reqwest::Url;
-use specs::ErrorKind;
+pub(crate) use dial::Server;
 
 use crate::error::{CliError, Result};
 use crate::flags::Flags;
 use crate::invocation::Environment;
 
-/// A server to use.
-#[derive(Clone)]
-pub(crate) struct Server {
-    /// Ends with `/`.
-    pub(super) url: Url,
-    /// The URL for people: as it is kept.
-    pub(crate) place: String,
-    /// Empty if there is none.
-    pub(super) token: String,
-    /// More certificates to trust: the file's name, and its text.
-    pub(super) authorities: Option<(String, Vec<u8>)>,
+/// The server that flags and variables name; `None` if neither does, or if `--store` names a store.
+pub(crate) fn chosen(flags: &Flags, env: &Environment) -> Result<Option<Server>> {
+    let given = match (&flags.server, &flags.store) {
+        (Some(_), Some(_)) => {
+            return Err(CliError::usage("--server and --store exclude each other", "name one of them"));
+        }
+        (Some(url), None) => url,
+        (None, Some(_)) => return Ok(None),
+        (None, None) => match env.get("PV_SERVER") {
+            Some(url) => url,
+            None => return Ok(None),
+        },
+    };
+    known(given, flags.insecure, env).map(Some)
 }
 
-/// The token is omitted.
-impl std::fmt::Debug for Server {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("place", &self.place).finish_non_exhaustive()
-    }
-}
-
-impl Server {
-    /// The server that flags and variables name; `None` if neither does, or if `--store` names a store.
-    pub(crate) fn chosen(flags: &Flags, env: &Environment) -> Result<Option<Self>> {
-        let given = match (&flags.server, &flags.store) {
-            (Some(_), Some(_)) => {
-                return Err(CliError::usage("--server and --store exclude each other", "name one of them"));
-            }
-            (Some(url), None) => url,
-            (None, Some(_)) => return Ok(None),
-            (None, None) => match env.get("PV_SERVER") {
-                Some(url) => url,
-                None => return Ok(None),
-            },
-        };
-        Self::at(given, flags.insecure, env).map(Some)
-    }
-
-    /// The server at a URL, with the token of `PV_TOKEN`, else the one that was kept for it.
-    pub(crate) fn at(given: &str, insecure: bool, env: &Environment) -> Result<Self> {
-        let url = parse(given, insecure)?;
-        let place = url.as_str().trim_end_matches('/').to_owned();
-        let kept = || Kept::of(env).and_then(|kept| kept.token(&place));
-        let token = env.get("PV_TOKEN").map(str::trim).map(str::to_owned).or_else(kept).unwrap_or_default();
-        Ok(Self { url, place, token, authorities: authorities(env)? })
-    }
-
-    /// The server of a pod. Whoever set the URL chose whether it is spoken to with TLS.
-    pub(crate) fn of_pod(url: &str, token: &str, authority: Option<&str>) -> Result<Self> {
-        let url = parse(url, true)?;
-        let place = url.as_str().trim_end_matches('/').to_owned();
-        let authorities = authority.map(|pem| ("the engine's".to_owned(), pem.as_bytes().to_vec()));
-        Ok(Self { url, place, token: token.to_owned(), authorities })
-    }
-
-    /// Whether it is on this machine and spoken to without TLS.
-    pub(super) fn is_plain_and_here(&self) -> bool {
-        self.url.scheme() == "http" && is_loopback(&self.url)
-    }
-
-    /// Whether a token is known for it.
-    pub(crate) fn has_token(&self) -> bool {
-        !self.token.is_empty()
-    }
-
-    /// The same server with another token.
-    pub(crate) fn with_token(self, token: String) -> Self {
-        Self { token, ..self }
-    }
-
-    /// The error that a request failed.
-    pub(super) fn failed(&self, error: &dyn std::error::Error) -> CliError {
-        let hint = "check the URL, and that `pv serve` runs there; PV_CA names a file with more certificates";
-        let causes = std::iter::successors(error.source(), |cause| cause.source()).map(ToString::to_string);
-        let innermost = causes.last().unwrap_or_else(|| error.to_string());
-        CliError::new(ErrorKind::Unavailable, format!("cannot connect to the server at {}: {innermost}", self.place))
-            .hint(hint)
-    }
-
-    pub(super) fn silent(&self, wait: Duration) -> CliError {
-        let what = format!("the server at {} did not answer within {} s", self.place, wait.as_secs());
-        CliError::new(ErrorKind::Unavailable, what).hint("check the URL, and that `pv serve` runs there")
-    }
-}
-
-/// Parses a URL; refuses one by which the token would travel in clear.
-fn parse(given: &str, insecure: bool) -> Result<Url> {
-    let usage = |what: String| CliError::usage(what, "write it like `https://HOST` or `https://HOST:PORT`");
-    let shown = given.escape_debug();
-    let mut url = Url::parse(given).map_err(|error| usage(format!("`{shown}` is not a URL: {error}")))?;
-    if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
-        return Err(usage(format!("`{shown}` is not the URL of a server")));
-    }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        return Err(usage("the URL of a server has no user, password, query or fragment".to_owned()));
-    }
-    if url.scheme() == "http" && !insecure && !is_loopback(&url) {
-        let what = format!("`{shown}`: over http the token and all data would be sent in clear");
-        return Err(CliError::usage(what, "use https, or --insecure if the network is safe"));
-    }
-    if !url.path().ends_with('/') {
-        url.set_path(&format!("{}/", url.path()));
-    }
-    Ok(url)
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// The server at a URL, with the token of `PV_TOKEN`, else the one that was kept for it.
+pub(crate) fn known(given: &str, insecure: bool, env: &Environment) -> Result<Server> {
+    let server = Server::at(given, insecure)?;
+    let kept = || Kept::of(env).and_then(|kept| kept.token(&server.place));
+    let token = env.get("PV_TOKEN").map(str::trim).map(str::to_owned).or_else(kept).unwrap_or_default();
+    let server = server.with_token(token);
+    Ok(match authorities(env)? {
+        Some((file, pem)) => server.trusting(file, pem),
+        None => server,
+    })
 }
 
 fn authorities(env: &Environment) -> Result<Option<(String, Vec<u8>)>> {
@@ -171,7 +86,7 @@ impl Kept {
     pub(crate) fn keep(&self, server: &Server) -> Result<()> {
         let mut lines = self.lines();
         lines.retain(|(url, _)| *url != server.place);
-        lines.push((server.place.clone(), server.token.clone()));
+        lines.push((server.place.clone(), server.token().to_owned()));
         self.write(&lines)
     }
 
@@ -220,16 +135,9 @@ mod tests {
         Flags { server: server.map(str::to_owned), store: store.map(PathBuf::from), ..Flags::default() }
     }
 
-    fn said(error: CliError) -> String {
-        match error {
-            CliError::Failure(failure) => failure.message,
-            other => format!("{other:?}"),
-        }
-    }
-
     #[test]
     fn only_a_flag_or_a_variable_chooses_a_server() {
-        let chosen = |flags, env| Server::chosen(&flags, &env).map(|server| server.map(|server| server.place));
+        let chosen = |flags, env| chosen(&flags, &env).map(|server| server.map(|server| server.place));
         let variable = [("PV_SERVER", "https://two.org/pv/")];
         assert_eq!(chosen(flags(None, None), env(&[])).unwrap(), None);
         assert_eq!(chosen(flags(None, None), env(&variable)).unwrap().as_deref(), Some("https://two.org/pv"));
@@ -240,37 +148,23 @@ mod tests {
     }
 
     #[test]
-    fn a_token_travels_in_clear_only_on_this_machine_or_if_that_is_wanted() {
-        for url in ["http://localhost:1", "http://127.0.0.1:8080/", "http://[::1]:1/pv", "https://h.org"] {
-            assert!(parse(url, false).is_ok(), "{url}");
-        }
-        for url in ["http://h.org", "http://10.0.0.1", "http://localhost.h.org", "http://0.0.0.0"] {
-            assert!(said(parse(url, false).unwrap_err()).ends_with("would be sent in clear"), "{url}");
-            assert!(parse(url, true).is_ok(), "{url}");
-        }
-        for url in ["h.org", "ftp://h.org", "https://u:p@h.org", "https://h.org?x", "file:///x"] {
-            assert!(parse(url, true).is_err(), "{url}");
-        }
-    }
-
-    #[test]
     fn a_token_is_kept_by_url_and_for_its_user_alone() {
         let home = tempfile::tempdir().unwrap();
         let env = env(&[("HOME", home.path().to_str().unwrap())]);
         let kept = Kept::of(&env).unwrap();
-        let at = |url: &str| Server::at(url, false, &env).unwrap();
+        let at = |url: &str| known(url, false, &env).unwrap();
         for (url, token) in [("https://a.org", "pv_1"), ("https://b.org/x", "pv_2"), ("https://a.org/", "pv_3")] {
             kept.keep(&at(url).with_token(token.to_owned())).unwrap();
         }
         assert_eq!(
-            [at("https://a.org").token, at("https://b.org/x/").token, at("https://c.org").token],
+            ["https://a.org", "https://b.org/x/", "https://c.org"].map(|url| at(url).token().to_owned()),
             ["pv_3", "pv_2", ""]
         );
         assert_eq!(kept.places(), ["https://b.org/x", "https://a.org"]);
         let mode = std::fs::metadata(&kept.file).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert!(kept.forget("https://a.org").unwrap() && !kept.forget("https://a.org").unwrap());
-        assert_eq!(at("https://a.org").token, "");
+        assert_eq!(at("https://a.org").token(), "");
         assert!(!format!("{:?}", at("https://b.org/x")).contains("pv_2"));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use dial::Way;
 use nix::sys::signal::Signal;
 use sandbox::{Executor, ExecutorInfo, WorkerNews, WorkerOptions};
 use specs::Quantity;
@@ -13,8 +14,7 @@ use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::executors;
 use crate::output::{Notes, plural};
-use crate::remote::joining::Way;
-use crate::remote::servers::Server;
+use crate::remote::servers::{self, Server};
 
 /// Most letters of a name.
 const NAME_MAX: usize = 63;
@@ -69,7 +69,7 @@ fn name(text: &str) -> std::result::Result<String, String> {
 }
 
 pub(super) fn run(cx: &Context, args: &Args) -> Result<()> {
-    let server = Server::at(&args.url, args.insecure, cx.env())?;
+    let server = servers::known(&args.url, args.insecure, cx.env())?;
     let name = args.name.clone().map_or_else(name_of_machine, Ok)?;
     let place = Place::take(&cache(cx, args)?, &name)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -120,7 +120,7 @@ async fn work(cx: &Context, args: &Args, server: Server, (name, place): (String,
     let worked = sandbox::work(&way, executor.clone(), &options, cx.cancel().asked(1)).await;
     let cleaned = executor.clean_up(&BTreeSet::new()).await;
     if let Some(refusal) = way.refusal() {
-        return Err(refusal);
+        return Err(refusal.into());
     }
     Ok(worked.and(cleaned)?)
 }

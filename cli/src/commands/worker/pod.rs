@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dial::{Server, Way};
 use nix::sys::signal::Signal;
 use sandbox::{InPod, Station, WorkerNews, WorkerOptions};
 use specs::ErrorKind;
@@ -10,8 +11,6 @@ use specs::ErrorKind;
 use crate::context::Context;
 use crate::error::{CliError, Result};
 use crate::output::Notes;
-use crate::remote::joining::Way;
-use crate::remote::servers::Server;
 
 pub(super) fn run(cx: &Context) -> Result<()> {
     let station = cx.env().get(Station::VARIABLE).ok_or_else(|| no_pod("is not set"))?;
@@ -30,7 +29,12 @@ fn no_pod(why: &str) -> CliError {
 
 /// Works for the engine until the pod ends, or the engine does not want it any more.
 async fn work(cx: &Context, station: &Station) -> Result<()> {
-    let server = Server::of_pod(&station.url, &station.token, station.authority.as_deref())?;
+    // Whoever set the URL chose whether it is spoken to with TLS.
+    let server = Server::at(&station.url, true)?.with_token(station.token.clone());
+    let server = match &station.authority {
+        Some(pem) => server.trusting_only(pem.clone().into_bytes()),
+        None => server,
+    };
     let way = Way::of_pod(server);
     let executor = Arc::new(InPod::meet(station).await?);
     let notes = cx.notes().another();
@@ -43,7 +47,7 @@ async fn work(cx: &Context, station: &Station) -> Result<()> {
     };
     let worked = sandbox::work(&way, executor, &options, cx.cancel().asked(1)).await;
     match way.refusal() {
-        Some(refusal) => Err(refusal),
+        Some(refusal) => Err(refusal.into()),
         None => Ok(worked?),
     }
 }

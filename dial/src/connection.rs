@@ -12,16 +12,17 @@ use specs::ErrorKind;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::protocol::MESSAGE_MAX;
-use super::servers::Server;
-use crate::error::{CliError, Result};
+use crate::error::{Result, ServerError};
+use crate::server::Server;
 
+/// Most bytes of a message.
+pub const MESSAGE_MAX: usize = 2 << 20;
 /// Where commands are run, below the server's URL.
-pub(super) const COMMANDS: &str = "api/v1/commands";
+pub const COMMANDS: &str = "api/v1/commands";
 /// Where workers join.
-pub(super) const JOIN: &str = "api/v1/workers/join";
+pub(crate) const JOIN: &str = "api/v1/workers/join";
 /// Where pods join.
-pub(super) const JOIN_AS_POD: &str = "api/v1/pods/join";
+pub(crate) const JOIN_AS_POD: &str = "api/v1/pods/join";
 /// Who a token belongs to.
 const WHOAMI: &str = "api/v1/whoami";
 /// Where login links are made.
@@ -34,18 +35,20 @@ const ANSWER: Duration = Duration::from_secs(30);
 const MAX_ERROR_BYTES: usize = 1 << 16;
 
 /// A connection to a server.
-pub(super) type Socket = WebSocketStream<Upgraded>;
+pub type Socket = WebSocketStream<Upgraded>;
 
-/// Why no connection was made; the command was not run.
+/// Why no connection was made; what it was for has not begun.
 #[derive(Debug)]
-pub(super) struct NoConnection {
-    pub(super) error: CliError,
-    pub(super) again: Again,
+pub struct NoConnection {
+    /// What failed.
+    pub error: ServerError,
+    /// When another attempt may succeed.
+    pub again: Again,
 }
 
 /// When another attempt may succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
+pub enum Again {
     /// Never.
     Never,
     /// When the server is back, if it was there.
@@ -56,14 +59,14 @@ pub(super) enum Again {
     After(Duration),
 }
 
-impl From<CliError> for NoConnection {
-    fn from(error: CliError) -> Self {
+impl From<ServerError> for NoConnection {
+    fn from(error: ServerError) -> Self {
         Self { error, again: Again::Never }
     }
 }
 
 /// Connects to this address, below the server's URL.
-pub(super) async fn connect(server: &Server, address: &str) -> Result<Socket, NoConnection> {
+pub async fn connect(server: &Server, address: &str) -> Result<Socket, NoConnection> {
     let url = server.url.join(address).map_err(|error| server.failed(&error))?;
     let mut key = [0; 16];
     getrandom::fill(&mut key).map_err(|error| server.failed(&error))?;
@@ -73,7 +76,7 @@ pub(super) async fn connect(server: &Server, address: &str) -> Result<Socket, No
     };
     let request = client(server)?
         .get(url)
-        .bearer_auth(&server.token)
+        .bearer_auth(server.token())
         .header(header::CONNECTION, "Upgrade")
         .header(header::UPGRADE, "websocket")
         .header(header::SEC_WEBSOCKET_VERSION, "13")
@@ -92,39 +95,39 @@ pub(super) async fn connect(server: &Server, address: &str) -> Result<Socket, No
 
 /// A link that logs a browser in.
 #[derive(Debug, serde::Deserialize)]
-pub(crate) struct LoginLink {
+pub struct LoginLink {
     /// Its path, below the server's URL.
-    pub(crate) path: String,
+    pub path: String,
     /// When it ends.
-    pub(crate) expires_at: repos::Timestamp,
+    pub expires_at: repos::Timestamp,
 }
 
 /// Asks for a login link.
-pub(crate) async fn login_link(server: &Server) -> Result<LoginLink> {
+pub async fn login_link(server: &Server) -> Result<LoginLink> {
     ask(server, Method::POST, LOGIN_LINKS).await
 }
 
 /// Who a token belongs to.
 #[derive(Debug, serde::Deserialize)]
-pub(crate) struct TokenOwner {
+pub struct TokenOwner {
     /// Its name.
-    pub(crate) name: String,
+    pub name: String,
     /// Its role.
-    pub(crate) role: String,
+    pub role: String,
     /// When it ends, if it does.
     #[serde(default)]
-    pub(crate) expires_at: Option<repos::Timestamp>,
+    pub expires_at: Option<repos::Timestamp>,
 }
 
 /// Asks a server who its token belongs to.
-pub(crate) async fn token_owner(server: &Server) -> Result<TokenOwner> {
+pub async fn token_owner(server: &Server) -> Result<TokenOwner> {
     ask(server, Method::GET, WHOAMI).await
 }
 
 /// The answer to a request without a body.
 async fn ask<T: serde::de::DeserializeOwned>(server: &Server, method: Method, address: &str) -> Result<T> {
     let url = server.url.join(address).map_err(|error| server.failed(&error))?;
-    let request = client(server)?.request(method, url).bearer_auth(&server.token).send();
+    let request = client(server)?.request(method, url).bearer_auth(server.token()).send();
     let answer = tokio::time::timeout(ANSWER, request).await;
     let answer = answer.map_err(|_| server.silent(ANSWER))?.map_err(|error| server.failed(&error))?;
     if !answer.status().is_success() {
@@ -144,16 +147,24 @@ fn client(server: &Server) -> Result<Client> {
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!("pv/", env!("CARGO_PKG_VERSION")));
     if server.is_plain_and_here() {
-        // Nothing is encrypted, so no certificate is read; and a proxy would get the token.
-        builder = builder.no_proxy().tls_certs_only([]);
+        // A proxy would get the token.
+        builder = builder.no_proxy();
+    }
+    if server.is_plain() {
+        // Nothing is encrypted, so no certificate is read.
+        return builder.tls_certs_only([]).build().map_err(|error| server.failed(&error));
     }
     if let Some((file, pem)) = &server.authorities {
-        let wrong = || CliError::usage(format!("PV_CA: `{file}` has no certificates in PEM form"), "name another file");
+        let wrong =
+            || ServerError::usage(format!("PV_CA: `{file}` has no certificates in PEM form"), "name another file");
         let certificates = Certificate::from_pem_bundle(pem).map_err(|_| wrong())?;
         if certificates.is_empty() {
             return Err(wrong());
         }
-        builder = builder.tls_certs_merge(certificates);
+        builder = match server.trusts_others {
+            true => builder.tls_certs_merge(certificates),
+            false => builder.tls_certs_only(certificates),
+        };
     }
     builder.build().map_err(|error| server.failed(&error))
 }
@@ -172,7 +183,7 @@ fn again(answer: &Response) -> Again {
 }
 
 /// The error for an answer that is not the start of a connection.
-async fn refused(server: &Server, mut answer: Response) -> CliError {
+async fn refused(server: &Server, mut answer: Response) -> ServerError {
     let status = answer.status();
     let mut body = Vec::new();
     while let Ok(Some(piece)) = answer.chunk().await {
@@ -184,31 +195,36 @@ async fn refused(server: &Server, mut answer: Response) -> CliError {
     let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
     let said = problem.detail.or(problem.title).map_or_else(String::new, |said| format!(": {said}"));
     let place = &server.place;
-    match status {
+    let (kind, what, hint) = match status {
         StatusCode::UNAUTHORIZED => {
             let what =
-                if server.token.is_empty() { "needs a token".to_owned() } else { format!("refused the token{said}") };
-            CliError::new(ErrorKind::Refused, format!("the server at {place} {what}"))
-                .hint(format!("pv login {place}, with a token of: pv token create"))
+                if server.token().is_empty() { "needs a token".to_owned() } else { format!("refused the token{said}") };
+            let hint = format!("pv login {place}, with a token of: pv token create");
+            (ErrorKind::Refused, format!("the server at {place} {what}"), hint)
         }
-        StatusCode::FORBIDDEN => CliError::new(ErrorKind::Refused, format!("the server at {place} refused this{said}"))
-            .hint("pv whoami shows what the token may do"),
+        StatusCode::FORBIDDEN => {
+            let hint = "pv whoami shows what the token may do".to_owned();
+            (ErrorKind::Refused, format!("the server at {place} refused this{said}"), hint)
+        }
         StatusCode::NOT_FOUND => {
-            CliError::new(ErrorKind::Unavailable, format!("no pv server answers at {place}: status {status}{said}"))
-                .hint("check the URL; it includes the server's --base-path")
+            let what = format!("no pv server answers at {place}: status {status}{said}");
+            (ErrorKind::Unavailable, what, "check the URL; it includes the server's --base-path".to_owned())
         }
         status if status.is_redirection() => {
             let to = answer.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("another place");
-            CliError::new(ErrorKind::Unavailable, format!("the server at {place} redirects to {to}"))
-                .hint("use that server's own URL, if it is yours")
+            let what = format!("the server at {place} redirects to {to}");
+            (ErrorKind::Unavailable, what, "use that server's own URL, if it is yours".to_owned())
         }
         StatusCode::TOO_MANY_REQUESTS => {
-            CliError::new(ErrorKind::Unavailable, format!("the server at {place} has too many requests{said}"))
-                .hint("repeat the command a little later")
+            let what = format!("the server at {place} has too many requests{said}");
+            (ErrorKind::Unavailable, what, "repeat the command a little later".to_owned())
         }
-        _ => CliError::new(ErrorKind::Unavailable, format!("the server at {place} answers {status}{said}"))
-            .hint("pv whoami checks the connection; the server's log has the reason"),
-    }
+        _ => {
+            let hint = "pv whoami checks the connection; the server's log has the reason".to_owned();
+            (ErrorKind::Unavailable, format!("the server at {place} answers {status}{said}"), hint)
+        }
+    };
+    ServerError::new(kind, what, hint)
 }
 
 /// The body of an error, as in RFC 9457.

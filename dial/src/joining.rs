@@ -11,9 +11,9 @@ use sandbox::{Dial, DialError, Link};
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 
-use super::connection::{Again, JOIN, JOIN_AS_POD, NoConnection, Socket, connect};
-use super::servers::Server;
-use crate::error::CliError;
+use crate::connection::{Again, JOIN, JOIN_AS_POD, NoConnection, Socket, connect};
+use crate::error::ServerError;
+use crate::server::Server;
 
 /// Messages that wait to be handed on, in each direction.
 const WAITING: usize = 8;
@@ -24,25 +24,25 @@ const STALL: Duration = Duration::from_mins(1);
 
 /// The way to a server.
 #[derive(Debug)]
-pub(crate) struct Way {
+pub struct Way {
     server: Server,
     address: &'static str,
-    refusal: Mutex<Option<CliError>>,
+    refusal: Mutex<Option<ServerError>>,
 }
 
 impl Way {
     /// To this server.
-    pub(crate) fn to(server: Server) -> Self {
+    pub fn to(server: Server) -> Self {
         Self { server, address: JOIN, refusal: Mutex::default() }
     }
 
     /// The same for a pod.
-    pub(crate) fn of_pod(server: Server) -> Self {
+    pub fn of_pod(server: Server) -> Self {
         Self { address: JOIN_AS_POD, ..Self::to(server) }
     }
 
     /// Why it was no use to try again, if it was not.
-    pub(crate) fn refusal(&self) -> Option<CliError> {
+    pub fn refusal(&self) -> Option<ServerError> {
         self.refusal.lock().expect("no panic under this lock").take()
     }
 }
@@ -54,7 +54,7 @@ impl Dial for Way {
             Ok(socket) => return Ok(link(socket)),
             Err(none) => none,
         };
-        let why = error.in_one_line();
+        let why = error.to_string();
         if again != Again::Never {
             return Err(DialError::Later(why));
         }
