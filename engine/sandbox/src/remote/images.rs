@@ -187,7 +187,7 @@ impl Executor for Workers {
                 Answered::Yes(Err(failure)) => {
                     let passes = failure.is_of_machine() && begun.elapsed() < OUTAGE_MAX;
                     let error = failure.at(&worker.name);
-                    worker.rest();
+                    self.rest(&worker);
                     if !passes {
                         return Err(error);
                     }

@@ -39,8 +39,11 @@ pub struct Workers(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     joined: Mutex<BTreeMap<String, Arc<Worker>>>,
-    /// A worker came or went, or a slot became free.
-    changed: Notify,
+    /// Where those wait who want a slot of any worker with docker. One of them is told of a slot that became free, and all of them if a
+    /// worker came, went or rests.
+    docker: Notify,
+    /// The same for workers with the process executor.
+    process: Notify,
     slots: watch::Sender<usize>,
     /// The pods that may join, by the digest of their tokens.
     expected: Mutex<HashMap<Digest, Pod>>,
@@ -106,6 +109,8 @@ pub(crate) struct Worker {
     counts: Mutex<Counts>,
     /// Why nothing may be started there any more: it is going, or was lost.
     unfit: OnceLock<String>,
+    /// Where those wait who want a slot of this worker, since their sandbox is there.
+    freed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -127,6 +132,11 @@ impl Worker {
         self.unfit.get().map(String::as_str)
     }
 
+    /// Whether it has this executor, and something may be given to it.
+    fn is_fit(&self, kind: ExecutorKind) -> bool {
+        self.info.kind == kind && self.unfit().is_none()
+    }
+
     pub(super) fn lost(&self, why: impl Into<String>) -> ExecError {
         ExecError::WorkerLost { worker: self.name.clone(), why: why.into() }
     }
@@ -135,8 +145,14 @@ impl Worker {
         self.lost(GOING)
     }
 
+    /// Has nothing started here any more; the first reason counts.
+    fn retire(&self, why: &str) {
+        self.unfit.set(why.to_owned()).ok();
+        self.freed.notify_waiters();
+    }
+
     /// Has other workers preferred for a while, each time for longer, since a sandbox could not be opened here.
-    pub(super) fn rest(&self) {
+    fn rest(&self) {
         let mut counts = self.counts();
         let pause = counts.rest.map_or(FIRST_REST, |(_, before)| (before * 2).min(LONGEST_REST));
         counts.rest = Some((Instant::now() + pause, pause));
@@ -150,6 +166,12 @@ impl Worker {
     /// The end of its rest, if it rests.
     fn rests_until(&self) -> Option<Instant> {
         self.counts().rest.map(|(until, _)| until).filter(|until| *until > Instant::now())
+    }
+
+    /// Whether it has a free slot and does not rest.
+    fn is_ready(&self) -> bool {
+        let counts = self.counts();
+        counts.busy < self.slots && counts.rest.is_none_or(|(until, _)| until <= Instant::now())
     }
 
     /// How many more sandboxes than slots it has; mostly negative.
@@ -180,7 +202,9 @@ pub(super) struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.worker.counts().busy -= 1;
-        self.workers.0.changed.notify_waiters();
+        // A slot is enough for one; who is told of it and gives up hands it on.
+        self.worker.freed.notify_one();
+        self.workers.waiting(self.worker.info.kind).notify_one();
     }
 }
 
@@ -260,7 +284,7 @@ impl Workers {
     fn heard(&self, worker: &Arc<Worker>, said: &FromWorker) {
         match said {
             FromWorker::Going => {
-                worker.unfit.set(GOING.to_owned()).ok();
+                worker.retire(GOING);
                 self.changed();
             }
             FromWorker::Gone => self.give_up(worker, LEFT),
@@ -323,6 +347,7 @@ impl Workers {
             control,
             counts: Mutex::default(),
             unfit: OnceLock::new(),
+            freed: Notify::new(),
         });
         joined.insert(worker.name.clone(), worker.clone());
         drop(joined);
@@ -406,7 +431,12 @@ impl Workers {
         self.0.joined.lock().expect("no panic under this lock")
     }
 
-    /// Tells who waits for a worker or a slot, and how many slots there are now.
+    /// Where those wait who want a slot of any worker with this executor.
+    fn waiting(&self, kind: ExecutorKind) -> &Notify {
+        if kind == ExecutorKind::Docker { &self.0.docker } else { &self.0.process }
+    }
+
+    /// Tells all who wait for a worker, and how many slots there are now.
     fn changed(&self) {
         let fit = |worker: &&Arc<Worker>| worker.unfit().is_none();
         self.0.slots.send_if_modified(|before| {
@@ -414,12 +444,19 @@ impl Workers {
             let slots = self.joined().values().filter(fit).map(|worker| worker.slots).sum();
             std::mem::replace(before, slots) != slots
         });
-        self.0.changed.notify_waiters();
+        self.0.docker.notify_waiters();
+        self.0.process.notify_waiters();
+    }
+
+    /// Has others preferred to a worker for a while. Who waits has to know when that is over.
+    pub(super) fn rest(&self, worker: &Worker) {
+        worker.rest();
+        self.waiting(worker.info.kind).notify_waiters();
     }
 
     /// Forgets a worker; its sandboxes are lost.
     pub(super) fn give_up(&self, worker: &Arc<Worker>, why: &str) {
-        worker.unfit.set(why.to_owned()).ok();
+        worker.retire(why);
         worker.streams.give_up(why);
         let mut joined = self.joined();
         if joined.get(&worker.name).is_some_and(|known| Arc::ptr_eq(known, worker)) {
@@ -453,14 +490,13 @@ impl Workers {
 
     /// The workers with this executor to which something may be given.
     pub(super) fn fit(&self, kind: ExecutorKind) -> Vec<Arc<Worker>> {
-        let fits = |worker: &&Arc<Worker>| worker.info.kind == kind && worker.unfit().is_none();
-        self.joined().values().filter(fits).cloned().collect()
+        self.joined().values().filter(|worker| worker.is_fit(kind)).cloned().collect()
     }
 
     /// Waits for a worker with this executor and a free slot; takes the one with the most room for another sandbox.
     pub(super) async fn berth(&self, kind: ExecutorKind) -> (Seat, Berth) {
         loop {
-            let mut changed = pin!(self.0.changed.notified());
+            let mut changed = pin!(self.waiting(kind).notified());
             changed.as_mut().enable();
             if let Some(found) = self.take_berth(kind) {
                 return found;
@@ -475,13 +511,21 @@ impl Workers {
     }
 
     fn take_berth(&self, kind: ExecutorKind) -> Option<(Seat, Berth)> {
-        let mut fit = self.fit(kind);
-        fit.retain(|worker| worker.rests_until().is_none());
-        fit.sort_by_key(|worker| worker.crowd());
-        let seat = fit.iter().find_map(|worker| self.take_seat(worker))?;
-        let worker = seat.worker.clone();
-        worker.counts().sandboxes += 1;
-        Some((seat, Berth(worker)))
+        loop {
+            let worker = self.roomiest(kind)?;
+            // Another may have taken its slot just now.
+            if let Some(seat) = self.take_seat(&worker) {
+                worker.counts().sandboxes += 1;
+                return Some((seat, Berth(worker)));
+            }
+        }
+    }
+
+    /// The worker with the most room for another sandbox, of those with this executor and a free slot.
+    fn roomiest(&self, kind: ExecutorKind) -> Option<Arc<Worker>> {
+        let joined = self.joined();
+        let ready = joined.values().filter(|worker| worker.is_fit(kind) && worker.is_ready());
+        ready.min_by_key(|worker| worker.crowd()).cloned()
     }
 
     fn take_seat(&self, worker: &Arc<Worker>) -> Option<Seat> {
@@ -503,15 +547,15 @@ impl Workers {
     /// Waits for a free slot of this worker.
     pub(super) async fn seat(&self, worker: &Arc<Worker>) -> Result<Seat, ExecError> {
         loop {
-            let mut changed = pin!(self.0.changed.notified());
-            changed.as_mut().enable();
+            let mut freed = pin!(worker.freed.notified());
+            freed.as_mut().enable();
             if let Some(why) = worker.unfit() {
                 return Err(worker.lost(why));
             }
             if let Some(seat) = self.take_seat(worker) {
                 return Ok(seat);
             }
-            changed.await;
+            freed.await;
         }
     }
 }

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt;
+use repos::documents::ExecutorKind;
+use tokio::time::timeout;
+
 use super::super::Workers;
 use super::*;
 use crate::executor::ExecutorInfo;
 use crate::executor::OnPull;
 use crate::image::Image;
 use crate::task::{Console, Exit};
-use repos::documents::ExecutorKind;
 
 #[tokio::test]
 async fn a_try_gives_its_log_and_output() {
@@ -67,6 +70,29 @@ async fn the_next_try_is_sent_while_one_runs() {
     sandbox.run_before(&second, &files, &mut record, std::future::ready(None)).await.unwrap();
     assert_eq!((record.log.as_slice(), files.read_bytes(&other)), (&b"second"[..], 5));
     assert!(sandbox.is_clean());
+}
+
+#[tokio::test]
+async fn a_free_slot_comes_to_who_still_waits_for_one() {
+    let network = Network::new();
+    let (executor, tell, begun) = copies_when_told();
+    let _remote = Remote::join(&network, "gpu1", 1, executor).await;
+    let (files, task, mut record) = (Files::default(), task(&["x"], &[]), Record::default());
+    let mut busy = open(&network.workers).await;
+    let mut waits: Vec<_> = (0..3).map(|_| Box::pin(open(&network.workers))).collect();
+    let begins_to_wait = async {
+        begun.notified().await;
+        for wait in &mut waits {
+            assert!(wait.now_or_never().is_none(), "the only slot is in use");
+        }
+        tell.send(()).unwrap();
+    };
+    let (ended, ()) = tokio::join!(busy.run(&task, &files, &mut record), begins_to_wait);
+    ended.unwrap();
+    drop(waits.remove(0));
+    for wait in waits {
+        timeout(Duration::from_secs(10), wait).await.expect("the slot is free");
+    }
 }
 
 #[tokio::test]
