@@ -104,7 +104,11 @@ impl DatumSlots {
         loop {
             gate.wait_for(|gate| *gate == Gate::Open).await.expect("the sender is in `self`");
             self.free.acquire().await.expect("it is never closed").forget();
-            self.count.send_modify(|count| count.taken += 1);
+            self.count.send_if_modified(|count| {
+                count.taken += 1;
+                // Nobody waits for that.
+                false
+            });
             // While this request waited, the gate may have closed, or slots may have gone.
             if *gate.borrow() == Gate::Open && self.count.borrow().surplus == 0 {
                 return;
@@ -114,13 +118,15 @@ impl DatumSlots {
     }
 
     fn put_back(&self) {
-        self.count.send_modify(|count| {
+        self.count.send_if_modified(|count| {
             count.taken -= 1;
             if count.surplus > 0 {
                 count.surplus -= 1;
             } else {
                 self.free.add_permits(1);
             }
+            // Otherwise each datum would wake whoever waits for more slots.
+            count.taken == 0
         });
     }
 
