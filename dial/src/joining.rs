@@ -9,7 +9,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use sandbox::{Dial, DialError, Link};
 use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::connection::{Again, JOIN, JOIN_AS_POD, NoConnection, Socket, connect};
 use crate::error::ServerError;
@@ -75,11 +75,26 @@ fn link(socket: Socket) -> Link {
 
 async fn send(mut sink: SplitSink<Socket, Message>, mut from: mpsc::Receiver<Bytes>) {
     while let Some(bytes) = from.recv().await {
-        if !matches!(tokio::time::timeout(STALL, sink.send(Message::Binary(bytes))).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(STALL, send_with_waiting(&mut sink, bytes, &mut from)).await, Ok(Ok(()))) {
             return;
         }
     }
     tokio::time::timeout(STALL, sink.close()).await.ok();
+}
+
+/// Sends a message together with those that wait behind it, so that many small ones are encrypted and written as one.
+async fn send_with_waiting(
+    sink: &mut SplitSink<Socket, Message>,
+    first: Bytes,
+    from: &mut mpsc::Receiver<Bytes>,
+) -> tungstenite::Result<()> {
+    sink.feed(Message::Binary(first)).await?;
+    // Not without end: the time for all of them is limited.
+    for _ in 0..WAITING {
+        let Ok(bytes) = from.try_recv() else { break };
+        sink.feed(Message::Binary(bytes)).await?;
+    }
+    sink.flush().await
 }
 
 async fn receive(mut stream: SplitStream<Socket>, to: mpsc::Sender<Bytes>) {

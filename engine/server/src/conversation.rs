@@ -78,9 +78,24 @@ async fn send(mut sink: SplitSink<WebSocket, Message>, mut from: mpsc::Receiver<
             },
             _ = signs.tick() => Message::Ping(Bytes::new()),
         };
-        if !matches!(tokio::time::timeout(STALL, sink.send(message)).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(STALL, send_with_waiting(&mut sink, message, &mut from)).await, Ok(Ok(()))) {
             return;
         }
     }
     tokio::time::timeout(STALL, sink.close()).await.ok();
+}
+
+/// Sends a message together with those that wait behind it, so that many small ones are encrypted and written as one.
+async fn send_with_waiting(
+    sink: &mut SplitSink<WebSocket, Message>,
+    first: Message,
+    from: &mut mpsc::Receiver<Bytes>,
+) -> Result<(), axum::Error> {
+    sink.feed(first).await?;
+    // Not without end: the time for all of them is limited.
+    for _ in 0..WAITING {
+        let Ok(bytes) = from.try_recv() else { break };
+        sink.feed(Message::Binary(bytes)).await?;
+    }
+    sink.flush().await
 }
