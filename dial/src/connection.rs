@@ -17,6 +17,8 @@ use crate::server::Server;
 
 /// Most bytes of a message.
 pub const MESSAGE_MAX: usize = 2 << 20;
+/// Bytes that are read at a time: before each read as many are set to zero.
+const READ_BYTES: usize = 32 << 10;
 /// Where commands are run, below the server's URL.
 pub const COMMANDS: &str = "api/v1/commands";
 /// Where workers join.
@@ -89,8 +91,11 @@ pub async fn connect(server: &Server, address: &str) -> Result<Socket, NoConnect
         return Err(NoConnection { error: refused(server, answer).await, again });
     }
     let upgraded = answer.upgrade().await.map_err(failed)?;
-    let limits = WebSocketConfig::default().max_message_size(Some(MESSAGE_MAX)).max_frame_size(Some(MESSAGE_MAX));
-    Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(limits)).await)
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MESSAGE_MAX))
+        .max_frame_size(Some(MESSAGE_MAX))
+        .read_buffer_size(READ_BYTES);
+    Ok(WebSocketStream::from_raw_socket(upgraded, Role::Client, Some(config)).await)
 }
 
 /// A link that logs a browser in.

@@ -16,6 +16,8 @@ use crate::problem::{Problem, Result};
 
 /// Most bytes of a message.
 const MESSAGE_BYTES: usize = 2 << 20;
+/// Bytes that are read at a time. Before each read as many are set to zero, and each connection keeps them in memory.
+const READ_BYTES: usize = 32 << 10;
 /// Messages that wait to be handed on, in each direction.
 const WAITING: usize = 8;
 /// How often the client gets a sign of life, which it answers.
@@ -35,7 +37,7 @@ pub(crate) fn upgrade(asked: Asked, hint: &str) -> Result<WebSocketUpgrade> {
     let upgrade = asked.map_err(|_| {
         Problem::usage("this address is for WebSockets alone", hint).status(StatusCode::UPGRADE_REQUIRED)
     })?;
-    Ok(upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES))
+    Ok(upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES).read_buffer_size(READ_BYTES))
 }
 
 /// Hands messages on until one side is done. `talk` gets those of the client, which end when it is gone, and a sender of those for it.
