@@ -149,6 +149,7 @@ for part in "$@"; do
             need borgbackup command -v borg
             need restic command -v restic
             need xz-utils command -v xz
+            need openssl command -v openssl
             need wrk command -v wrk
             need inotify-tools command -v inotifywait
             need curl command -v curl

@@ -36,6 +36,8 @@ class Sizes:
     page_pipelines: int  # and as many repositories, of the store that the page shows
     page_datums: int  # of its largest job
     page_runs: int
+    agents: int  # workers of one server
+    scale_datums: tuple[int, ...]  # of their jobs
     memory_bytes: int  # that a step finds ready to use
     disk_bytes: int  # of a place whose times are judged against a floor
 
@@ -46,6 +48,7 @@ FULL = Sizes(
     asked_seconds=4, clients=200, commits_each=20, listeners=1_000, heard_commits=50, upload_bytes=10 * GIB,
     closed_files=100, watched_files=100_000, rest_seconds=60,
     page_pipelines=500, page_datums=100_000, page_runs=5_000,
+    agents=1_000, scale_datums=(100_000,),
     memory_bytes=GIB, disk_bytes=12 * GIB,
 )
 QUICK = Sizes(
@@ -55,5 +58,6 @@ QUICK = Sizes(
     asked_seconds=1, clients=50, commits_each=4, listeners=100, heard_commits=10, upload_bytes=512 * MIB,
     closed_files=5, watched_files=5_000, rest_seconds=5,
     page_pipelines=40, page_datums=2_000, page_runs=200,
+    agents=50, scale_datums=(2_000,),
     memory_bytes=512 * MIB, disk_bytes=4 * GIB,  # jobs wait below 2 GiB
 )
