@@ -98,6 +98,12 @@ T
     await ctr -a "/run/pv-$node.sock" version
     ctr -a "/run/pv-$node.sock" -n k8s.io images import --no-unpack=false "$RUN/pause/pause.tar" > /dev/null 2>&1 ||
         ctr -a "/run/pv-$node.sock" -n k8s.io images import "$RUN/pause/pause.tar" > /dev/null
+    for hierarchy in /sys/fs/cgroup/*/cgroup.procs /sys/fs/cgroup/cgroup.procs; do
+        [ ! -e "$hierarchy" ] || mkdir -p "$(dirname "$hierarchy")/pv-$node"
+    done
+    # A new group of processors is empty, and then no process fits in.
+    local cpus=/sys/fs/cgroup/cpuset
+    [ ! -d "$cpus" ] || for file in cpuset.cpus cpuset.mems; do cat "$cpus/$file" > "$cpus/pv-$node/$file"; done
     cat > "$dir/kubelet.yaml" <<K
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -108,8 +114,11 @@ authentication: { anonymous: { enabled: false }, webhook: { enabled: false }, x5
 authorization: { mode: AlwaysAllow }
 containerRuntimeEndpoint: unix:///run/pv-$node.sock
 cgroupDriver: cgroupfs
-cgroupsPerQOS: false
+cgroupsPerQOS: true
+cgroupRoot: /pv-$node
 enforceNodeAllocatable: []
+podPidsLimit: 1024
+clusterDNS: [$GATEWAY]
 failSwapOn: false
 failCgroupV1: false
 imageGCHighThresholdPercent: 100
@@ -195,6 +204,7 @@ down() {
         sort -r | xargs -r -n1 umount -l 2> /dev/null || true
     rm -f /run/netns/cni-*
     ip link del pvkube0 2> /dev/null || true
+    find /sys/fs/cgroup -depth -path '*/pv-node[12]*' -type d -exec rmdir {} \; 2> /dev/null || true
     rm -rf "$RUN" /run/pv-node1* /run/pv-node2*
 }
 

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Exit, OutputLimits, SecretFile};
 
 /// Increased with every change to the messages; both sides come from one binary, so different numbers mean a stale agent.
-pub(crate) const VERSION: u32 = 5;
+pub(crate) const VERSION: u32 = 6;
 /// Maximum size of a data frame in bytes.
 pub(crate) const MAX_DATA: usize = 256 * 1024;
 /// Maximum size of a message in bytes: a command with its lines of stdin.
@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) has_memory_limit: bool,
     /// The absolute path under which the command sees its code.
     pub(crate) code_path: String,
+    /// Whether commands may make no sockets but those within the sandbox: it shares its network with others.
+    pub(crate) forbids_sockets: bool,
     /// How to treat `/tmp`.
     pub(crate) tmp: Tmp,
     /// Whether user code may be able to change files outside the agent's own directories, so that they must be watched.

@@ -19,6 +19,7 @@ use super::memory;
 use super::outputs::{self, Bounds, Trouble};
 use super::renew::Writable;
 use super::secrets::SecretDirectories;
+use super::sockets;
 use super::staging::Staging;
 use super::traces::Traces;
 use super::{OrStop, Stop, clear};
@@ -193,6 +194,9 @@ impl Agent {
             Some(Frame::Message(ToAgent::Hello { version: VERSION, settings })) => settings,
             Some(_) => return Err(Stop::new("the agent and the engine have different versions of pv")),
         };
+        if settings.forbids_sockets {
+            sockets::forbid()?;
+        }
         self.secrets = SecretDirectories::open(&settings.secret_directories)?;
         let in_tmp = settings.secret_directories.iter().filter_map(|path| path.strip_prefix("/tmp/"));
         self.furnish_tmp(settings.tmp, &in_tmp.map(str::to_owned).collect::<Vec<_>>())?;

@@ -414,6 +414,7 @@ fn settings_of(spec: &SandboxSpec, image: &ImageInspect, tmp: Tmp) -> Settings {
         secret_directories: spec.secret_directories.iter().cloned().collect(),
         has_memory_limit: spec.resources.memory_bytes.is_some(),
         code_path: spec.code_path().to_owned(),
+        forbids_sockets: false,
         tmp,
         is_watched: true,
     }

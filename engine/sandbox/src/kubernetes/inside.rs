@@ -22,7 +22,7 @@ use crate::executor::{Executor, ExecutorInfo, OnPull};
 use crate::image::Image;
 use crate::protocol::{MAX_DATA, Settings, Tmp};
 use crate::sandbox::{Guard, Sandbox};
-use crate::task::{FileSource, InputFile, SandboxSpec};
+use crate::task::{FileSource, InputFile, Network, SandboxSpec};
 
 /// The socket between the worker and the agent.
 pub(super) const SOCKET: &str = "/.pv/agent.sock";
@@ -89,6 +89,7 @@ impl InPod {
             secret_directories: spec.secret_directories.iter().cloned().collect(),
             has_memory_limit: spec.resources.memory_bytes.is_some(),
             code_path: spec.code_path().to_owned(),
+            forbids_sockets: spec.network == Network::None,
             tmp: Tmp::Missing,
             is_watched: true,
         }

@@ -209,7 +209,8 @@ fn settings_of(spec: &SandboxSpec) -> Settings {
         has_memory_limit: false, // it knows no limits
         code_path: spec.code_path().to_owned(),
         tmp: Tmp::Ready,
-        is_watched: false, // what is not emptied is read-only
+        forbids_sockets: false, // it has a network of its own
+        is_watched: false,      // what is not emptied is read-only
     }
 }
 

@@ -59,6 +59,8 @@ struct Pod {
     name: String,
     /// Its token lets it join once; after that it may only return.
     has_joined: bool,
+    /// Told when it has joined.
+    arrival: Arc<Notify>,
 }
 
 /// Who a connection belongs to.
@@ -351,6 +353,9 @@ impl Workers {
         });
         joined.insert(worker.name.clone(), worker.clone());
         drop(joined);
+        if let Some(pod) = self.expected().values().find(|pod| who == Joiner::Pod(&pod.name)) {
+            pod.arrival.notify_one();
+        }
         self.changed();
         tokio::spawn(give_up_when_silent(self.clone(), Arc::downgrade(&worker)));
         Ok(worker)
@@ -378,7 +383,7 @@ impl Workers {
     /// Lets a pod of this name join; returns the token by which it is known.
     pub(crate) fn expect(&self, name: &str) -> String {
         let token = repos::random_hex();
-        let pod = Pod { name: name.to_owned(), has_joined: false };
+        let pod = Pod { name: name.to_owned(), has_joined: false, arrival: Arc::default() };
         self.expected().insert(digest_of(token.as_bytes()), pod);
         token
     }
@@ -415,15 +420,17 @@ impl Workers {
         self.0.authority.get().cloned()
     }
 
-    /// Waits until a worker of this name has joined.
+    /// Waits until the expected pod of this name has joined; for ever if none is expected.
     pub(crate) async fn arrival(&self, name: &str) -> Arc<Worker> {
+        let arrival = self.expected().values().find(|pod| pod.name == name).map(|pod| pod.arrival.clone());
         loop {
-            let mut changed = pin!(self.0.changed.notified());
-            changed.as_mut().enable();
             if let Some(worker) = self.joined().get(name) {
                 return worker.clone();
             }
-            changed.await;
+            match &arrival {
+                Some(arrival) => arrival.notified().await,
+                None => std::future::pending().await,
+            }
         }
     }
 
