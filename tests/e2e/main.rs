@@ -8,6 +8,7 @@
 //! - `page` the page in a real browser
 //! - `watching` what a running job shows
 //! - `workers` other machines that execute datums
+//! - `kubernetes` pods of a real cluster, which `make test-kubernetes` starts
 //! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` concurrent processes and crashes during a run
 //! - `damage` damaged stores
@@ -66,6 +67,7 @@ mod job;
 mod key;
 mod kill;
 mod known;
+mod kubernetes;
 mod log;
 mod ls;
 mod matching;
