@@ -18,13 +18,14 @@ PV = $(TARGET_DIR)/$(TRIPLE)/release/pv
 # nextest runs tests in parallel processes; plain cargo does where it is missing.
 TEST = $(shell cargo nextest --version >/dev/null 2>&1 && echo 'nextest run --no-fail-fast' || echo test)
 
-.PHONY: help env setup rocksdb build demo demo-training test bare-root verify fmt-check lint doc bench bench-quick screenshots install
+.PHONY: help env setup rocksdb build demo demo-training test test-kubernetes bare-root verify fmt-check lint doc bench bench-quick screenshots install
 
 help:
 	@echo 'make setup     install what building and tests need (Debian, Ubuntu)'
 	@echo 'make demo      threat detection on camera frames, from nothing to a traced flag'
 	@echo 'make demo-training   a grid of models on handwritten digits, compared and proven'
 	@echo 'make test      all tests, and the end-to-end ones through a server too; starts a Docker daemon if none answers and it may'
+	@echo 'make test-kubernetes   the tests that need Kubernetes, on one compiled and started here (root; 10 minutes the first time)'
 	@echo 'make bare-root   does a fresh Debian build this? (root, 2 to 5 minutes; a part of CI)'
 	@echo 'make verify    formatting, lints, documentation and tests'
 	@echo 'make bench     measure against rivals and floors (40 minutes; bench-quick: 5, printed only)'
@@ -56,6 +57,13 @@ test: rocksdb
 	@scripts/with-docker.sh cargo $(TEST) --workspace --locked
 	@echo 'make: the end-to-end tests once more, through a server' >&2
 	@PV_TEST_SERVER=1 scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e -- $$(scripts/only-here.sh --skip)
+
+# The cluster ends with the tests, however they end.
+test-kubernetes: rocksdb
+	@scripts/setup.sh docker kubernetes
+	@scripts/kubernetes.sh build
+	@trap 'scripts/kubernetes.sh down' EXIT; set -e; line=$$(scripts/kubernetes.sh up); eval "$$line"; \
+		scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e kubernetes::
 
 # Each view in both themes, those with states in greyscale too, below the target folder, to be looked at.
 screenshots: rocksdb

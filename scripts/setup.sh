@@ -2,7 +2,7 @@
 # Installs what is missing on a bare Debian or Ubuntu machine; says what, asks nothing, does nothing when all is there.
 # Arguments: which parts are needed: build (C++ compiler, libclang), docker (engine), python (for the example's
 # stages), terminal (a pager and a pseudo-terminal, for tests); from PyPI into the target folder, for tests: s3 (a server), numpy (numpy, pandas, Pillow …, which reckon independently),
-# proof (outside tools that check what pv signs); metrics (what reads metrics, alert rules and units: prometheus-client, promtool, systemd-analyze); api (what reads and calls the HTTP API: validators, schemathesis, a generator of clients); notify (standardwebhooks and aiosmtpd, which receive notifications); page (Chromium, nginx and axe-core, which open the page); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
+# proof (outside tools that check what pv signs); metrics (what reads metrics, alert rules and units: prometheus-client, promtool, systemd-analyze); api (what reads and calls the HTTP API: validators, schemathesis, a generator of clients); notify (standardwebhooks and aiosmtpd, which receive notifications); page (Chromium, nginx and axe-core, which open the page); kubernetes (what `scripts/kubernetes.sh` builds and runs a cluster with); bare-root (mmdebstrap, for the test of this script); bench (the rivals).
 # Exit code 6: something is missing that it may not install; it says what, in a line to paste.
 set -euo pipefail
 
@@ -110,6 +110,9 @@ after() { # what is left to do when all packages are there
         venv notify-tools 'standardwebhooks==1.1.0' 'aiosmtpd==1.4.6' ||
             echo 'setup: receivers of notifications could not be installed; their tests are left out' >&2
     fi
+    if [[ " $* " == *' kubernetes '* ]] && ! command -v etcd >/dev/null; then
+        unpacked kubernetes-tools etcd-server usr/bin/etcd || echo 'setup: etcd could not be fetched; no cluster can be started' >&2
+    fi
     if [[ " $* " == *' page '* ]]; then
         unpacked page-tools nginx usr/sbin/nginx || echo 'setup: nginx could not be fetched; its tests are left out' >&2
         axe 4.14.1 e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745 ||
@@ -137,6 +140,18 @@ for part in "$@"; do
         terminal)
             need less command -v less
             need bsdutils command -v script
+            ;;
+        kubernetes)
+            need golang-go command -v go
+            need containerd command -v containerd
+            need runc command -v runc
+            need containernetworking-plugins test -x /usr/lib/cni/bridge
+            need iptables test -x /usr/sbin/iptables
+            need iproute2 command -v ip
+            need procps command -v pgrep
+            need openssl command -v openssl
+            need jq command -v jq
+            need busybox-static test -x /bin/busybox
             ;;
         bare-root)
             need mmdebstrap command -v mmdebstrap
