@@ -239,6 +239,7 @@ cgroupRoot: /pv-kubernetes/$1
 failCgroupV1: false
 failSwapOn: false
 oomScoreAdj: 0
+podPidsLimit: 1024
 makeIPTablesUtilChains: false
 evictionHard: {memory.available: 100Mi} # a disk that is nearly full is no matter here
 imageGCHighThresholdPercent: 100

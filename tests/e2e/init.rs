@@ -90,3 +90,13 @@ fn a_server_that_is_named_counts_more_than_the_store_around() {
     assert_eq!(env.exit_code(["repo", "list", "--server", "http://pv.example"]), 2);
     assert_eq!(env.exit_code(["init", "x", "--server", "http://127.0.0.1:9"]), 2);
 }
+
+#[test]
+fn a_store_that_is_there_is_left_as_it_is_if_that_is_wanted() {
+    let env = empty();
+    env.ok(["init", "--if-missing"]);
+    env.ok(["repo", "create", "notes"]);
+    assert_eq!(env.exit_code(["init"]), 4);
+    env.ok(["init", "--if-missing"]);
+    assert_eq!(env.json(["repo", "list"]).len(), 1);
+}

@@ -3,7 +3,7 @@
 //! `make test-kubernetes` starts one, and sets `PV_KUBERNETES` to its folder. Without it these tests say that they were skipped.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
@@ -16,18 +16,24 @@ use crate::support::*;
 const PV: &str = "pv.test/pv:1";
 const SHELL: &str = "docker.io/library/pv-test-busybox:1";
 
-/// A store whose datums run in pods, and its server.
+/// A store whose datums run in pods of a namespace of their own, and its server.
 struct Site {
     env: TestEnv,
     serve: Background,
     kubeconfig: PathBuf,
     address: String,
+    namespace: String,
 }
 
 impl Site {
     /// `None` if there is no cluster.
+    fn start() -> Option<Self> {
+        Self::start_with("baseline")
+    }
+
+    /// Like [`Self::start`]; the cluster refuses pods that do not keep this Pod Security Standard.
     #[expect(clippy::print_stderr, reason = "for whoever runs the tests")]
-    fn start(settings: &[(&str, &str)]) -> Option<Self> {
+    fn start_with(security: &str) -> Option<Self> {
         let Some(cluster) = std::env::var_os("PV_KUBERNETES").map(PathBuf::from) else {
             eprintln!("SKIPPED: no cluster: make test-kubernetes");
             return None;
@@ -35,17 +41,22 @@ impl Site {
         let gateway = std::fs::read_to_string(cluster.join("gateway")).unwrap();
         let free = TcpListener::bind((gateway.trim(), 0)).unwrap().local_addr().unwrap();
         let (address, env) = (free.to_string(), env_with_notes_on("kubernetes"));
-        let advertise = format!("https://{address}");
-        for (name, value) in [("kubernetes.image", PV), ("kubernetes.advertise", &advertise), ("kubernetes.idle", "2s")]
-            .iter()
-            .chain(settings)
-        {
-            env.ok(["config", "set", name, value]);
+        let (advertise, namespace) = (format!("https://{address}"), format!("pv-test-{}", Gate::new().mark()));
+        let settings = [
+            ("image", PV),
+            ("advertise", &advertise),
+            ("idle", "2s"),
+            ("namespace", &namespace),
+            ("pod_security", security),
+        ];
+        for (name, value) in settings {
+            env.ok(["config", "set", &format!("kubernetes.{name}"), value]);
         }
         certify(&env, gateway.trim());
         let kubeconfig = cluster.join("kubeconfig");
+        create(&kubeconfig, &namespace, security);
         let serve = served(&env, &address, &kubeconfig);
-        Some(Self { env, serve, kubeconfig, address })
+        Some(Self { env, serve, kubeconfig, address, namespace })
     }
 
     fn until_current(&self, pipeline: &str) {
@@ -53,17 +64,12 @@ impl Site {
     }
 
     fn kubectl(&self, args: &[&str]) -> String {
-        let output = Command::new("kubectl").arg("--kubeconfig").arg(&self.kubeconfig).args(args).output().unwrap();
-        assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        kubectl(&self.kubeconfig, &[&["--namespace", &self.namespace], args].concat())
     }
 
-    /// The pods of this store that are not about to end.
+    /// The pods of its namespace that are not about to end.
     fn pods(&self) -> Vec<Value> {
-        let id = self.env.json(["status"])[0]["store"]["id"].as_str().unwrap_or_default().to_owned();
-        assert_ne!(id, "", "{:?}", self.env.json(["status"]));
-        let listed = self.kubectl(&["get", "pods", "-o", "json", "-l", &format!("pv.dev/store={id}")]);
-        let mut listed: Value = serde_json::from_str(&listed).unwrap();
+        let mut listed: Value = serde_json::from_str(&self.kubectl(&["get", "pods", "-o", "json"])).unwrap();
         let pods: Vec<Value> = serde_json::from_value(listed["items"].take()).unwrap();
         pods.into_iter().filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect()
     }
@@ -77,11 +83,31 @@ impl Site {
         self.env.json(["datum", "list", pipeline]).iter().map(|datum| datum["tries"].clone()).collect()
     }
 
+    /// Ends the server, which leaves nothing behind.
     fn end(self) {
         self.serve.send(Signal::SIGTERM);
         self.serve.end().assert_code(0);
         assert_sound(&self.env);
+        until_true("no pod is left", || {
+            kubectl(&self.kubeconfig, &["-n", &self.namespace, "get", "pods", "-o", "name"]).is_empty()
+        });
+        kubectl(&self.kubeconfig, &["delete", "namespace", &self.namespace, "--wait=false"]);
     }
+}
+
+fn kubectl(kubeconfig: &Path, args: &[&str]) -> String {
+    let output = Command::new("kubectl").arg("--kubeconfig").arg(kubeconfig).args(args).output().unwrap();
+    assert!(output.status.success(), "kubectl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Creates a namespace in which pods must keep a Pod Security Standard.
+fn create(kubeconfig: &Path, namespace: &str, security: &str) {
+    kubectl(kubeconfig, &["create", "namespace", namespace]);
+    let label = format!("pod-security.kubernetes.io/enforce={security}");
+    kubectl(kubeconfig, &["label", "namespace", namespace, &label]);
+    let account = ["-n", namespace, "get", "serviceaccount", "default", "--ignore-not-found", "-o", "name"];
+    until_true("its account", || !kubectl(kubeconfig, &account).is_empty());
 }
 
 /// A certificate for this address alone.
@@ -105,7 +131,7 @@ fn certify(env: &TestEnv, address: &str) {
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
-fn served(env: &TestEnv, address: &str, kubeconfig: &PathBuf) -> Background {
+fn served(env: &TestEnv, address: &str, kubeconfig: &Path) -> Background {
     let mut command = env.command(["serve", "--listen", address, "--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
     command.env("KUBECONFIG", kubeconfig);
     let mut serve = Background::of(env, command);
@@ -131,7 +157,7 @@ fn stage(name: &str, script: &str, more: &Value) -> String {
 
 #[test]
 fn pods_make_what_this_machine_makes_are_named_and_go_when_nothing_is_left() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     apply(&site.env, &stage("copy", &copy_of("notes"), &json!({})));
     site.until_current("copy");
     assert_eq!(outcome(&site.env, "copy"), success(3, 0));
@@ -156,7 +182,7 @@ fn pods_make_what_this_machine_makes_are_named_and_go_when_nothing_is_left() {
 
 #[test]
 fn what_a_deleted_pod_was_doing_another_does_and_no_try_is_used() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     let gate = Gate::new();
     apply(&site.env, &stage("hold", &format!("{}; {}", gate.wait(), copy_of("notes")), &json!({})));
     gate.until_waiting(2);
@@ -169,7 +195,7 @@ fn what_a_deleted_pod_was_doing_another_does_and_no_try_is_used() {
 
 #[test]
 fn a_datum_that_is_done_when_its_pod_is_told_to_end_arrives() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     let gate = Gate::new();
     let one = json!({ "parallelism_spec": { "constant": 1 } });
     apply(&site.env, &stage("hold", &format!("{}; {}", gate.wait(), copy_of("notes")), &one));
@@ -186,17 +212,17 @@ fn a_datum_that_is_done_when_its_pod_is_told_to_end_arrives() {
 
 #[test]
 fn what_an_engine_that_was_killed_leaves_the_next_removes_and_nothing_else() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     let (gate, other) = (Gate::new(), format!("other-{}", std::process::id()));
     let labels = "--labels=app.kubernetes.io/managed-by=pv,pv.dev/store=another,pv.dev/instance=dead";
     site.kubectl(&["run", &other, "--image", SHELL, "--image-pull-policy=Never", labels, "--", "sleep", "1000"]);
     apply(&site.env, &stage("hold", &format!("{}; {}", gate.wait(), copy_of("notes")), &json!({})));
     gate.until_waiting(2);
-    let before = site.names();
-    let Site { env, serve, kubeconfig, address } = site;
+    let before: Vec<String> = site.names().into_iter().filter(|name| *name != other).collect();
+    let Site { env, serve, kubeconfig, address, namespace } = site;
     serve.kill_9();
     let serve = served(&env, &address, &kubeconfig);
-    let site = Site { env, serve, kubeconfig, address };
+    let site = Site { env, serve, kubeconfig, address, namespace };
     until_true("pods of the dead engine go", || site.names().iter().all(|name| !before.contains(name)));
     gate.open_until(|| newest_job(&site.env, "hold")["state"] == "success");
     assert_eq!(outcome(&site.env, "hold"), success(3, 0));
@@ -207,7 +233,7 @@ fn what_an_engine_that_was_killed_leaves_the_next_removes_and_nothing_else() {
 
 #[test]
 fn why_a_pod_waits_is_said_in_the_clusters_words() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     let much = json!({ "resource_limits": { "memory": "900Gi" } });
     apply(&site.env, &stage("large", &copy_of("notes"), &much));
     until_true("the reason", || site.env.ok(["job", "show", "large"]).contains("Insufficient memory"));
@@ -219,7 +245,7 @@ fn why_a_pod_waits_is_said_in_the_clusters_words() {
 
 #[test]
 fn a_command_that_needs_more_memory_than_its_limit_fails_and_says_so() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     let little = json!({ "resource_limits": { "memory": "48Mi" }, "datum_tries": 1 });
     let script = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); echo ${#x}";
     apply(&site.env, &stage("greedy", script, &little));
@@ -231,12 +257,39 @@ fn a_command_that_needs_more_memory_than_its_limit_fails_and_says_so() {
 
 #[test]
 fn an_image_that_nobody_has_is_refused_and_leaves_no_pod() {
-    let Some(site) = Site::start(&[]) else { return };
+    let Some(site) = Site::start() else { return };
     let text = stage("none", "true", &json!({})).replace(SHELL, "127.0.0.1:9/no/such:image");
     site.env.write("spec.json", text);
     let refused = site.env.output(["pipeline", "apply", "-f", "spec.json"]);
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(refused.status.code() == Some(6) && said.contains("127.0.0.1:9/no/such:image"), "{said}");
     until_true("its pod goes", || site.pods().is_empty());
+    site.end();
+}
+
+#[test]
+fn where_nothing_may_be_root_nothing_is() {
+    let Some(site) = Site::start_with("restricted") else { return };
+    let script = format!("id -u > /pfs/out/who; {}", copy_of("notes"));
+    let one = json!({ "input": { "pfs": { "repo": "notes", "glob": "/" } } });
+    apply(&site.env, &stage("copy", &script, &one));
+    site.until_current("copy");
+    assert_eq!(outcome(&site.env, "copy"), success(1, 0));
+    assert_eq!(site.env.ok(["cat", "copy:/who"]), "65532\n");
+    site.end();
+}
+
+#[test]
+fn a_quota_that_is_used_up_is_waited_for() {
+    let Some(site) = Site::start() else { return };
+    apply(&site.env, &stage("copy", &copy_of("notes"), &json!({})));
+    site.until_current("copy");
+    until_true("idle pods go", || site.pods().is_empty());
+    site.kubectl(&["create", "quota", "none", "--hard=pods=0"]);
+    put_note(&site.env, "d", "d\n");
+    until_true("the reason", || site.env.ok(["job", "show", "copy"]).contains("quota: "));
+    site.kubectl(&["delete", "quota", "none"]);
+    site.until_current("copy");
+    assert_eq!(outcome(&site.env, "copy"), success(1, 3));
     site.end();
 }

@@ -6,6 +6,7 @@ mod example;
 
 use std::path::PathBuf;
 
+use repos::RepoError;
 use serde::Serialize;
 use specs::BranchName;
 
@@ -24,6 +25,9 @@ pub(crate) struct Args {
     /// Add an example repository and two pipelines, which run anywhere
     #[arg(long)]
     example: bool,
+    /// Do nothing if there is a store already
+    #[arg(long, conflicts_with_all = ["example", "from"])]
+    if_missing: bool,
     /// Keep packs and journal at this URL, such as `s3://bucket/prefix`; join the store that is there, if any
     #[arg(long, value_name = "URL", conflicts_with = "from")]
     objects: Option<String>,
@@ -65,13 +69,20 @@ pub(crate) fn run(cx: &Context, args: &Args) -> Result<()> {
         .map_err(|error| CliError::io(format!("cannot create `{}`", dir.display()), &error))?;
     let dir = dir.canonicalize().unwrap_or(dir);
     let options = cx.open_options();
-    let store = match (&args.objects, &args.from) {
-        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url)?, args.default_branch.clone())?,
+    let created = match (&args.objects, &args.from) {
+        (Some(url), _) => options.init_shared(&dir, &cx.place_url(url)?, args.default_branch.clone()),
         (None, Some(url)) => {
             let progress = cx.progress("fetch");
-            options.init_from(&dir, &cx.place_url(url)?, &|what, done, total| progress.count(what, done, total))?
+            options.init_from(&dir, &cx.place_url(url)?, &|what, done, total| progress.count(what, done, total))
         }
-        (None, None) => options.init(&dir, args.default_branch.clone())?,
+        (None, None) => options.init(&dir, args.default_branch.clone()),
+    };
+    let store = match created {
+        Err(RepoError::StoreExists { .. }) if args.if_missing => {
+            cx.notes().line(format!("{} has a store already", dir.display()));
+            return Ok(());
+        }
+        created => created?,
     };
     see(cx, args, &store);
     if args.example {

@@ -201,6 +201,8 @@ fn known(reference: &str, ran: &Ran, found: &Found, paths: &[&str], security: Po
     let user = match (security, found.uid, found.gid) {
         // Nobody chose this user.
         (PodSecurity::Restricted, ..) | (_, 0, 0) => String::new(),
+        // The group is that of the image's own `/etc/passwd`, unless the image names one.
+        (_, uid, 0) => uid.to_string(),
         (_, uid, gid) => format!("{uid}:{gid}"),
     };
     let config = ImageConfig {

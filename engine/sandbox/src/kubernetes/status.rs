@@ -5,6 +5,9 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod, PodCondit
 /// The container with the user's image.
 pub(super) const STAGE: &str = "stage";
 
+/// The exit code of a container whose first process was killed.
+const KILLED: i32 = 128 + 9;
+
 /// How a pod stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -98,7 +101,8 @@ fn ended(pod: &Pod) -> Option<Ended> {
         return Some(Ended::OutOfStorage(message.unwrap_or_default().to_owned()));
     }
     let stage = terminated(pod);
-    if stage.is_some_and(|(reason, _)| reason == "OOMKilled") {
+    // Where one of several processes was killed, the node says so of a container that went on, too.
+    if stage.is_some_and(|(reason, code)| reason == "OOMKilled" && code == KILLED) {
         return Some(Ended::OutOfMemory);
     }
     if let Some(disruption) = condition(pod, "DisruptionTarget").filter(|condition| condition.status == "True") {
@@ -225,6 +229,8 @@ mod tests {
     fn memory_and_storage_of_its_own_are_told_from_a_loss() {
         assert_eq!(standing(&stage_ended("OOMKilled", 137)), Standing::Ended(Ended::OutOfMemory));
         let own = "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ";
+        let went_on = standing(&stage_ended("OOMKilled", 0));
+        assert!(matches!(went_on, Standing::Ended(Ended::Otherwise(_))), "{went_on:?}");
         let evicted = |message| pod(&json!({ "phase": "Failed", "reason": "Evicted", "message": message }));
         assert_eq!(standing(&evicted(own)), Standing::Ended(Ended::OutOfStorage(own.to_owned())));
         let nodes = "The node was low on resource: memory. ";
