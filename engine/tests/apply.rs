@@ -401,6 +401,31 @@ async fn another_executor_makes_new_versions_of_all_pipelines() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fields_for_pods_change_no_transform_and_are_said_to_be_ignored_where_there_are_none() {
+    let s = Setting::new();
+    s.repo("images").put("images", [("/a", Some("1"))]);
+    let plain = spec("up", "images", ", image: 'd:1'");
+    let placed = spec("up", "images", ", image: 'd:1', image_pull_secrets: [r]")
+        + "tolerations: [{key: spot, operator: EXISTS}]\nmetadata: {labels: {team: a}}\n";
+    let ignored = "p.yml:1:1: ignored: `image_pull_secrets`, `tolerations`; the docker executor has no pods, and results do not \
+                   depend on it";
+    for (kind, expected) in [(ExecutorKind::Docker, vec![ignored]), (ExecutorKind::Kubernetes, vec![])] {
+        let executor = Known::of(kind);
+        executor.image("d:1", "sha256:aa", &[]);
+        apply_text(&s, &executor, &plain).await.unwrap();
+        let before = version_of(&s, "up");
+        let applied = apply_text(&s, &executor, &placed).await.unwrap();
+        assert_eq!(applied.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+        let after = version_of(&s, "up");
+        assert_eq!(
+            (after.version, after.transform),
+            (before.version + 1, before.transform),
+            "it names no other datums"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn workers_keep_pinned_images_and_run_stages_without_one_on_their_hosts() {
     let s = Setting::new();
     let [docker, process, workers] =

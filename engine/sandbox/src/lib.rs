@@ -56,5 +56,5 @@ pub use sandbox::Sandbox;
 pub use saved::{Incoming, SavedImage, SavedImages};
 pub use task::{
     Console, DatumTask, Event, EventSink, Exit, FileSource, HostFolder, InputFile, Network, Outcome, OutputLimits,
-    Placement, Resources, SandboxSpec, SecretFile,
+    Placement, Resources, SandboxSpec, SecretFile, Toleration,
 };

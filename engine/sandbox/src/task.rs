@@ -49,11 +49,20 @@ pub struct Placement {
     pub pod_patch: Option<String>,
 }
 
-/// A taint that does not matter.
+/// Taints that do not matter. Names and values are those of pods.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Toleration {
-    key: Option<String>,
+    /// The taint's key; `None` for every taint.
+    pub key: Option<String>,
+    /// `Exists` or `Equal`; `None` for the cluster's default.
+    pub operator: Option<String>,
+    /// The taint's value.
+    pub value: Option<String>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`; `None` for each.
+    pub effect: Option<String>,
+    /// How long a pod stays on its node when the taint is added; `None` for ever.
+    pub toleration_seconds: Option<u32>,
 }
 
 /// Properties of all tries in one sandbox; sandboxes with equal specs are interchangeable.

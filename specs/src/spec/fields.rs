@@ -94,7 +94,7 @@ pub(super) static SPEC: Object = Object {
         field("$schema", Class::ForEditors),
         acts("pipeline", Shape::Object(&PIPELINE), "name of the pipeline"),
         acts("description", Shape::Text, "for people"),
-        acts("metadata", Shape::Object(&METADATA), "notes without effect"),
+        acts("metadata", Shape::Object(&METADATA), "notes, which a stage's pods have too (executor `kubernetes`)"),
         acts("transform", Shape::Object(&TRANSFORM), "command to run for each datum"),
         acts("input", Shape::Object(&INPUT), "data to read"),
         acts("parallelism_spec", Shape::Object(&PARALLELISM), "how many datums of a job run at a time"),
@@ -111,12 +111,16 @@ pub(super) static SPEC: Object = Object {
         acts("resource_requests", Shape::Object(&REQUESTS), "resources that a datum needs"),
         acts("resource_limits", Shape::Object(&LIMITS), "resources that a datum may use"),
         acts("autoscaling", Shape::Boolean, "whether to close idle sandboxes at once (false)"),
+        acts("scheduling_spec", Shape::Object(&SCHEDULING), "nodes and priority of pods (executor `kubernetes`)"),
+        acts(
+            "tolerations",
+            Shape::List(&Shape::Object(&TOLERATION)),
+            "taints of nodes that do not matter to pods (executor `kubernetes`)",
+        ),
+        acts("pod_patch", Shape::Text, "JSON Patch (RFC 6902) of pods (executor `kubernetes`)"),
         ignored("sidecar_resource_requests"),
         ignored("sidecar_resource_limits"),
-        ignored("scheduling_spec"),
-        ignored("tolerations"),
         ignored("pod_spec"),
-        ignored("pod_patch"),
         ignored("datum_set_spec"),
         ignored("chunk_spec"),
         ignored("max_queue_size"),
@@ -180,7 +184,7 @@ pub(super) static TRANSFORM: Object = Object {
         acts("err_cmd", TEXTS, "command to run after the last failed try; if it exits with 0, the datum is recovered"),
         acts("err_stdin", TEXTS, "lines for the standard input of `err_cmd`"),
         acts("secrets", Shape::List(&Shape::Object(&SECRET)), "secrets for user code"),
-        ignored("image_pull_secrets"),
+        acts("image_pull_secrets", TEXTS, "a cluster's secrets with logins for the registry (executor `kubernetes`)"),
         ignored("debug"),
         ignored("dockerfile"),
         ignored("memory_volume"),
@@ -311,8 +315,47 @@ pub(super) static GPU: Object = Object {
     fields: &[acts("type", Shape::Text, "kind (`nvidia.com/gpu`)"), acts("number", COUNT, "how many")],
 };
 
+pub(super) static SCHEDULING: Object = Object {
+    name: "scheduling_spec",
+    fields: &[
+        acts("node_selector", Shape::TextMap, "labels that a node must have"),
+        acts("priority_class_name", Shape::Text, "priority class of the cluster (the cluster's default)"),
+    ],
+};
+
+pub(super) static TOLERATION: Object = Object {
+    name: "tolerations",
+    fields: &[
+        acts("key", Shape::Text, "key of the taint (every taint, with `operator: EXISTS`)"),
+        acts(
+            "operator",
+            Shape::OneOf(&["EXISTS", "EQUAL", "EMPTY", "Exists", "Equal"]),
+            "how the value is compared (EQUAL)",
+        ),
+        acts("value", Shape::Text, "value of the taint"),
+        acts(
+            "effect",
+            Shape::OneOf(&[
+                "NO_SCHEDULE",
+                "PREFER_NO_SCHEDULE",
+                "NO_EXECUTE",
+                "ALL_EFFECTS",
+                "NoSchedule",
+                "PreferNoSchedule",
+                "NoExecute",
+            ]),
+            "effect of the taint (all)",
+        ),
+        acts(
+            "toleration_seconds",
+            Shape::Integer(0, u32::MAX as i64),
+            "how long a pod stays when the taint is added, with `effect: NO_EXECUTE` (for ever)",
+        ),
+    ],
+};
+
 /// Every kind of object.
-pub(super) static OBJECTS: [&Object; 15] = [
+pub(super) static OBJECTS: [&Object; 17] = [
     &SPEC,
     &PIPELINE,
     &METADATA,
@@ -322,6 +365,8 @@ pub(super) static OBJECTS: [&Object; 15] = [
     &LIMITS,
     &REQUESTS,
     &GPU,
+    &SCHEDULING,
+    &TOLERATION,
     &INPUT,
     &PFS,
     &TRIGGER,

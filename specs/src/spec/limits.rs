@@ -8,7 +8,7 @@ pub const MAX_FILE_BYTES: usize = 4 << 20;
 pub(super) const MAX_PIPELINES: usize = 10_000;
 /// Maximum number of repositories that one pipeline reads. A leaf's number is stored in 16 bits.
 pub(super) const MAX_INPUTS: usize = 1_000;
-/// Maximum number of entries of `env`, `labels`, `annotations`, `secrets`.
+/// Maximum number of entries of `env`, `labels`, `annotations`, `node_selector`, `secrets`, `tolerations`.
 pub(super) const MAX_ENTRIES: usize = 1_000;
 /// Maximum size of one argument, or of a variable's name, `=` and value, in bytes: Linux's `MAX_ARG_STRLEN` without the final zero byte.
 pub(super) const MAX_ARGUMENT_BYTES: usize = (128 << 10) - 1;

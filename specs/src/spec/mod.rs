@@ -2,8 +2,8 @@
 //!
 //! 1. `node` turns YAML or JSON into nodes with positions (`number`: whole numbers in them);
 //! 2. `fields` is the table of every field and how it is handled, `reader` follows it;
-//! 3. `read`, `read_input` and `read_env` make a [`PipelineSpec`] (`types`, `input`, `memory`) from a document and check everything that
-//!    does not depend on other specs;
+//! 3. `read`, `read_input`, `read_env` and `read_placement` make a [`PipelineSpec`] (`types`, `input`, `memory`, `placement`) from a document
+//!    and check everything that does not depend on other specs;
 //! 4. `graph` checks all specs together: duplicate names, cycles;
 //! 5. `limits` defines size limits;
 //! 6. `schema` generates the JSON Schema from the same table, [`guide`] the documentation.
@@ -18,9 +18,11 @@ mod limits;
 mod memory;
 mod node;
 mod number;
+mod placement;
 mod read;
 mod read_env;
 mod read_input;
+mod read_placement;
 mod reader;
 mod schema;
 #[cfg(test)]
@@ -31,6 +33,7 @@ pub use self::graph::{LOOP_HINT, find_cycles, find_loops, in_words, loop_in_word
 pub use self::input::{CronInput, Input, PfsInput, Trigger};
 pub use self::limits::MAX_FILE_BYTES;
 pub use self::memory::{MemoryGrowth, MemoryLimit};
+pub use self::placement::{Placement, Scheduling, TaintEffect, Toleration, TolerationOperator};
 pub use self::read_input::is_shell_name;
 pub use self::schema::schema;
 pub use self::types::{

@@ -8,6 +8,7 @@ use super::memory::{MemoryGrowth, MemoryLimit};
 use super::node::{Node, Value};
 use super::read_env;
 use super::read_input::input_field;
+use super::read_placement::placement;
 use super::reader::{Fields, Reader};
 use super::types::{
     DEFAULT_CODE_PATH, DEFAULT_DATUM_TRIES, Gpu, Limits, Metadata, Network, PipelineSpec, Reprocess, Resources,
@@ -46,6 +47,7 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node, text: &Arc<str>) ->
     let resource_requests = requests(reader, &fields);
     let resource_limits = limits(reader, &fields);
     let autoscaling = reader.boolean(&fields, "autoscaling");
+    let placement = placement(reader, &fields);
     let output_branch = reader.parsed(&fields, "output_branch");
     if let (Some((transform, at)), Some((input, _))) = (&transform, &input) {
         let env = fields.get("transform").and_then(|node| node.entry("env"));
@@ -70,6 +72,7 @@ pub(super) fn document(reader: &mut Reader<'_>, node: &Node, text: &Arc<str>) ->
                 resource_requests,
                 resource_limits,
                 autoscaling,
+                placement,
                 output_branch,
             };
             Some(Parsed { file: reader.file.to_owned(), text: text.clone(), spec, places })
@@ -134,6 +137,7 @@ fn transform(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Option<(Transform,
         err_cmd: reader.texts(&fields, "err_cmd"),
         err_stdin: reader.texts(&fields, "err_stdin"),
         secrets,
+        image_pull_secrets: reader.texts(&fields, "image_pull_secrets"),
     };
     check_transform(reader, &fields, &transform);
     check_code_path(reader, &fields, &transform);

@@ -348,6 +348,11 @@ impl<'a> Reader<'a> {
         self.integer(fields.get(name)?, name, "a whole number of at least 1", |count| *count >= 1)
     }
 
+    /// A number of seconds.
+    pub(super) fn seconds(&mut self, fields: &Fields<'_>, name: &str) -> Option<u32> {
+        self.integer(fields.get(name)?, name, "a whole number of seconds", |_| true)
+    }
+
     /// A duration that is not zero.
     pub(super) fn timeout(&mut self, fields: &Fields<'_>, name: &str) -> Option<Duration> {
         let timeout: Duration = self.parsed(fields, name)?;

@@ -7,6 +7,7 @@ use super::*;
 mod limits;
 mod memory;
 mod pachyderm;
+mod placement;
 mod properties;
 mod schema;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::Input;
 use super::memory::MemoryLimit;
+use super::placement::Placement;
 use crate::duration::Duration;
 use crate::names::{BranchName, PipelineName};
 use crate::quantity::Quantity;
@@ -25,7 +26,7 @@ pub struct PipelineSpec {
     /// Description for people; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// Free annotations and labels.
+    /// Annotations and labels, which its pods have too.
     #[serde(default, skip_serializing_if = "Metadata::is_empty")]
     pub metadata: Metadata,
     /// What is executed.
@@ -59,6 +60,9 @@ pub struct PipelineSpec {
     /// Whether idle sandboxes are closed immediately.
     #[serde(default, skip_serializing_if = "is_default")]
     pub autoscaling: bool,
+    /// Where a cluster may run it. Flat: its fields are those of the spec.
+    #[serde(flatten)]
+    pub placement: Placement,
     /// The output branch that jobs write to; `None` for the store's default branch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_branch: Option<BranchName>,
@@ -82,8 +86,21 @@ impl PipelineSpec {
             resource_requests: Resources::default(),
             resource_limits: Limits::default(),
             autoscaling: false,
+            placement: Placement::default(),
             output_branch: None,
         }
+    }
+
+    /// Those of its fields that only a cluster uses, and that no result depends on.
+    pub fn fields_for_pods(&self) -> Vec<&'static str> {
+        let Placement { scheduling, tolerations, pod_patch } = &self.placement;
+        let fields = [
+            ("scheduling_spec", !is_default(scheduling)),
+            ("tolerations", !tolerations.is_empty()),
+            ("pod_patch", pod_patch.is_some()),
+            ("image_pull_secrets", !self.transform.image_pull_secrets.is_empty()),
+        ];
+        fields.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name).collect()
     }
 }
 
@@ -161,7 +178,7 @@ fn is_default_tries(tries: &u32) -> bool {
     *tries == DEFAULT_DATUM_TRIES
 }
 
-/// Notes on a pipeline without any effect.
+/// Notes on a pipeline, which its pods have too.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metadata {
@@ -222,6 +239,9 @@ pub struct Transform {
     /// Secrets that user code sees.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretUse>,
+    /// Names of a cluster's secrets with logins for the image's registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub image_pull_secrets: Vec<String>,
 }
 
 /// Where the code of a transform is visible if the spec does not say.

@@ -86,6 +86,7 @@ pub(super) fn diagnose(scope: &Scope, graph: &Graph, specs: &[Parsed]) -> Result
             }
         }
     }
+    findings.diagnostics.extend(for_pods(scope, specs));
     findings.diagnostics.extend(branches::diagnose(scope, missing)?);
     findings.diagnostics.extend(secrets(scope, specs)?);
     findings.diagnostics.extend(cycles(graph, specs, &scope.settings.default_branch));
@@ -157,6 +158,22 @@ fn execution(scope: &Scope, parsed: &Parsed, found: &mut Vec<Diagnostic>) {
         let message = format!("pipeline `{name}`: the process executor does not enforce `resource_limits`");
         found.push(parsed.warning(parsed.places.pipeline, message, None));
     }
+}
+
+/// Says once which fields have no effect, since the executor has no pods.
+fn for_pods(scope: &Scope, specs: &[Parsed]) -> Option<Diagnostic> {
+    if scope.kind == ExecutorKind::Kubernetes {
+        return None;
+    }
+    let first = specs.iter().find(|parsed| !parsed.spec.fields_for_pods().is_empty())?;
+    let fields: BTreeSet<&str> = specs.iter().flat_map(|parsed| parsed.spec.fields_for_pods()).collect();
+    let fields: Vec<String> = fields.iter().map(|field| format!("`{field}`")).collect();
+    let message = format!(
+        "ignored: {}; the {} executor has no pods, and results do not depend on it",
+        fields.join(", "),
+        scope.kind
+    );
+    Some(first.warning(first.places.pipeline, message, None))
 }
 
 /// Something of a secret that the store lacks, with everything that needs it.

@@ -11,8 +11,8 @@ use repos::journal::SealedState;
 use repos::settings;
 use repos::tree::{FileEntry, KeyRange, Tree, path_of};
 use repos::{JobRow, RepoError, Store, Timestamp};
-use specs::spec::{MemoryLimit, PipelineSpec, Reprocess};
-use specs::{Glob, Quantity};
+use specs::Glob;
+use specs::spec::Reprocess;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use super::datum::{DatumContext, DatumState};
 use super::mask::Mask;
 use super::output::Output;
+use super::placement::{placement, resources};
 use super::pool::Pool;
 use super::seal::{Ended, Sealing, seal};
 use super::skip::Skipped;
@@ -35,7 +36,7 @@ use crate::recipe::{Leaf, RecipeBuilder};
 use crate::run::{Actor, COLLECTED_TRIES};
 use crate::secrets::{self, Confided, Missing};
 use crate::slots::DatumSlots;
-use sandbox::{HostFolder, InputFile, OutputLimits, Placement, Resources, SameImage, SandboxSpec};
+use sandbox::{HostFolder, InputFile, OutputLimits, SameImage, SandboxSpec};
 
 /// A wait longer than any job.
 const NEVER: Duration = Duration::from_hours(24 * 365);
@@ -273,16 +274,6 @@ fn say_what_is_not_kept(cx: &JobContext) {
     }
 }
 
-/// The limits of the sandboxes in which a pipeline's datums begin. Requests are not limits, except for GPUs, which are indivisible.
-fn resources(spec: &PipelineSpec) -> Resources {
-    let limits = &spec.resource_limits;
-    Resources {
-        cpu_thousandths: limits.cpu.as_ref().map(Quantity::thousandths),
-        memory_bytes: limits.memory.as_ref().map(MemoryLimit::start_bytes),
-        gpus: limits.gpu.as_ref().or(spec.resource_requests.gpu.as_ref()).map(|gpu| gpu.number),
-    }
-}
-
 /// The labels of sandboxes for a pipeline version.
 pub(crate) fn labels(pipeline: &Pipeline) -> BTreeMap<String, String> {
     let version = pipeline.version.version.to_string();
@@ -308,7 +299,7 @@ pub(super) fn sandbox_spec(
         code_path: transform.code_path.clone(),
         readable,
         resources: resources(&pipeline.spec),
-        placement: Placement::default(),
+        placement: placement(&pipeline.spec),
         secret_directories: secrets::directories(&spec.secrets),
         mounts: Vec::new(),
     })

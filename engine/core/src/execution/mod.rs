@@ -1,6 +1,7 @@
 //! Execution: one job from its plan to its seal.
 //!
 //! - `job`: dispatches the planned datums to workers and collects their results
+//! - `placement`: the limits that a spec sets, and what it asks of a cluster
 //! - `worker`: stages, runs and stores one datum after another
 //! - `datum`: one datum: its cache lookup, its environment, its result
 //! - `seats`: the sandboxes of a worker, one of them with more memory if a datum needs it
@@ -27,6 +28,7 @@ mod intake;
 mod job;
 mod mask;
 mod output;
+mod placement;
 mod pool;
 mod remake;
 mod seal;

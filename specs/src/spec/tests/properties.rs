@@ -37,8 +37,9 @@ prop_compose! {
             mount_path: Some("/secrets".to_owned()),
         });
         let secrets = secret.into_iter().collect();
+        let image_pull_secrets = user.clone().into_iter().collect();
         let code_path = code.as_ref().map(|code| format!("/app/{code}"));
-        Transform { image, cmd, stdin, env, user, working_dir, code, code_path, network, accept_return_code, err_cmd, err_stdin, secrets }
+        Transform { image, cmd, stdin, env, user, working_dir, code, code_path, network, accept_return_code, err_cmd, err_stdin, secrets, image_pull_secrets }
     }
 }
 prop_compose! {
@@ -76,8 +77,26 @@ prop_compose! {
             resource_requests: Resources { cpu: "500m".parse().ok(), ..Resources::default() },
             resource_limits: Limits { memory: memory_limit(datum_tries), gpu: (nested == 2).then_some(Gpu { kind: None, number: 1 }), ..Limits::default() },
             autoscaling: nested == 3,
+            placement: if nested == 4 { placement() } else { Placement::default() },
         }
     }
+}
+
+/// One with every field.
+fn placement() -> Placement {
+    let tolerations = vec![
+        Toleration { operator: Some(TolerationOperator::Exists), ..Toleration::default() },
+        Toleration {
+            key: Some("spot".to_owned()),
+            value: Some("yes".to_owned()),
+            effect: Some(TaintEffect::NoExecute),
+            toleration_seconds: Some(0),
+            ..Toleration::default()
+        },
+    ];
+    let node_selector = [("disk".to_owned(), "ssd".to_owned())].into();
+    let scheduling = Scheduling { node_selector, priority_class_name: Some("high".to_owned()) };
+    Placement { scheduling, tolerations, pod_patch: Some(r#"[{"op":"test","path":"","value":null}]"#.to_owned()) }
 }
 
 /// None, a fixed one, or one that grows.
