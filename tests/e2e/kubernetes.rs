@@ -175,7 +175,7 @@ fn pods_make_what_this_machine_makes_are_named_and_go_when_nothing_is_left() {
     site.until_current("copy");
     assert_eq!(outcome(&site.env, "copy"), success(1, 3));
     until_true("pods that are idle go", || site.pods().is_empty());
-    let verified = site.env.ok(["verify", "copy:/a", "--rerun"]);
+    let verified = site.env.ok(["verify", "copy:/a", "--rerun", "--network"]);
     assert!(verified.contains("identical"), "{verified}");
     site.end();
 }

@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, raise};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use rustix::fs::{CWD, Mode, fchmod};
+use rustix::fs::{CWD, Mode, fchmod, fstat};
 
 use super::account::Account;
 use super::command::{self, Ended, Next};
@@ -118,6 +118,15 @@ pub(crate) fn run(place: SandboxDirs, ends_by: EndsBy) -> Result<(), Stop> {
         let _ = agent.answer.message(&FromAgent::Broken { why: stop.why.clone() });
         let _ = agent.answer.flush();
     })
+}
+
+/// Lets all users write to a directory; only its owner may, so one that is open is left as it is.
+fn open_to_all(directory: impl AsFd) -> io::Result<()> {
+    let mode = Mode::from_raw_mode(fstat(&directory)?.st_mode);
+    if mode.contains(Mode::RWXU | Mode::RWXG | Mode::RWXO) {
+        return Ok(());
+    }
+    Ok(fchmod(directory, Mode::from_raw_mode(0o1777))?)
 }
 
 /// Has `SIGBUS` and `SIGSEGV` do what they do by default.
@@ -229,7 +238,7 @@ impl Agent {
             return Ok(());
         }
         let directory = if tmp == Tmp::Missing {
-            fchmod(directory.directory(), Mode::from_raw_mode(0o1777)).or_stop(|| "open `/tmp` to all".to_owned())?;
+            open_to_all(directory.directory()).or_stop(|| "open `/tmp` to all".to_owned())?;
             directory.as_it_is().or_stop(|| "look at `/tmp`".to_owned())?
         } else {
             directory
