@@ -8,7 +8,7 @@
 //! - `page` the page in a real browser
 //! - `watching` what a running job shows
 //! - `workers` other machines that execute datums
-//! - `kubernetes` pods of a real cluster, which `make test-kubernetes` starts
+//! - `kubernetes` pods of a real cluster, which `make test-kubernetes` starts; `manifests` the chart and the manifests for one
 //! - `outcome` changes whose answer was lost
 //! - `beside` `kill` `chain` concurrent processes and crashes during a run
 //! - `damage` damaged stores
@@ -70,6 +70,7 @@ mod known;
 mod kubernetes;
 mod log;
 mod ls;
+mod manifests;
 mod matching;
 mod metrics;
 mod names;
