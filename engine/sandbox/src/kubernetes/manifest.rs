@@ -145,17 +145,11 @@ impl Plan<'_> {
         add(given, "tolerations", json!(placement.tolerations));
         let secrets: Vec<Value> = placement.image_pull_secrets.iter().map(|name| json!({ "name": name })).collect();
         add(given, "imagePullSecrets", json!(secrets));
-        let mut pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
         if let Some(patch) = &placement.pod_patch {
-            apply(&mut pod, patch)?;
-            // Whatever the patch says, it stays a pod of this engine.
-            pod["metadata"]["name"] = metadata["name"].clone();
-            for (label, value) in names::labels(&self.settings.owner, &SandboxSpec::default()) {
-                if label.starts_with("app.kubernetes.io/") || label == names::STORE || label == names::INSTANCE {
-                    pod["metadata"]["labels"][label] = json!(value);
-                }
-            }
+            // As in Pachyderm, of the spec alone: whatever it says, it stays a pod of this engine.
+            apply(&mut spec, patch)?;
         }
+        let pod = json!({ "apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec });
         serde_json::from_value(pod).map_err(|error| wrong_patch(&error.to_string()))
     }
 
@@ -222,9 +216,9 @@ fn resources(limits: &Resources, requests: &Resources) -> Value {
     json!({ "limits": amounts(limits), "requests": amounts(requests) })
 }
 
-fn apply(pod: &mut Value, patch: &str) -> Result<(), ExecError> {
+fn apply(spec: &mut Value, patch: &str) -> Result<(), ExecError> {
     let patch: Patch = serde_json::from_str(patch).map_err(|error| wrong_patch(&error.to_string()))?;
-    json_patch::patch(pod, &patch).map_err(|error| wrong_patch(&error.to_string()))
+    json_patch::patch(spec, &patch).map_err(|error| wrong_patch(&error.to_string()))
 }
 
 fn wrong_patch(why: &str) -> ExecError {
@@ -352,17 +346,15 @@ mod tests {
     fn a_patch_changes_the_pod_but_not_whose_it_is() {
         let mut spec = SandboxSpec::default();
         spec.placement.pod_patch = Some(
-            r#"[{"op":"add","path":"/spec/hostNetwork","value":true},
-                {"op":"replace","path":"/metadata/name","value":"x"},
-                {"op":"replace","path":"/metadata/labels","value":{"mine":"1"}}]"#
+            r#"[{"op":"add","path":"/hostNetwork","value":true},
+                {"op":"add","path":"/containers/0/workingDir","value":"/w"}]"#
                 .to_owned(),
         );
         let pod = made(&settings(PodSecurity::Baseline), &spec).unwrap();
+        assert_eq!(containers(&pod)[1].working_dir.as_deref(), Some("/w"), "the first one is the stage's");
         assert_eq!(pod.spec.unwrap().host_network, Some(true));
-        assert_eq!(pod.metadata.name.as_deref(), Some("pv-x"));
-        let labels = pod.metadata.labels.unwrap();
-        assert_eq!((labels[names::STORE].as_str(), labels["mine"].as_str()), ("S", "1"));
-        spec.placement.pod_patch = Some(r#"[{"op":"remove","path":"/spec/nothing"}]"#.to_owned());
+        assert_eq!(pod.metadata.labels.unwrap()[names::STORE], "S");
+        spec.placement.pod_patch = Some(r#"[{"op":"remove","path":"/nothing"}]"#.to_owned());
         let error = made(&settings(PodSecurity::Baseline), &spec).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
         assert!(error.to_string().contains("pod_patch"), "{error}");
