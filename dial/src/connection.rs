@@ -166,9 +166,10 @@ fn client(server: &Server) -> Result<Client> {
         if certificates.is_empty() {
             return Err(wrong());
         }
-        builder = match server.trusts_others {
-            true => builder.tls_certs_merge(certificates),
-            false => builder.tls_certs_only(certificates),
+        builder = if server.trusts_others {
+            builder.tls_certs_merge(certificates)
+        } else {
+            builder.tls_certs_only(certificates)
         };
     }
     builder.build().map_err(|error| server.failed(&error))

@@ -15,8 +15,11 @@ use super::{OrStop, Stop, protect};
 const START_TIME: Duration = Duration::from_mins(5);
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// `pv worker install PATH`: copies this program there, complete or not at all.
-pub(super) fn install(path: &Path) -> Result<(), Stop> {
+/// `pv worker install PATH FOLDER…`: copies this program there, complete or not at all, and creates folders of this user.
+pub(super) fn install(path: &Path, folders: &[&str]) -> Result<(), Stop> {
+    for folder in folders {
+        std::fs::create_dir(folder).or_stop(|| format!("create `{folder}`"))?;
+    }
     let copied = (|| {
         let part = path.with_extension("part");
         io::copy(&mut std::fs::File::open("/proc/self/exe")?, &mut std::fs::File::create(&part)?)?;

@@ -84,10 +84,8 @@ impl Cluster {
         let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             self.wait_for_turn().await;
-            let error = match self.timed(self.pods.create(&PostParams::default(), pod)).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
+            let created = self.timed(self.pods.create(&PostParams::default(), pod)).await;
+            let Err(error) = created else { return Ok(()) };
             let wait = match fault(&error) {
                 // An earlier request arrived after all.
                 _ if code(&error) == Some(409) => return Ok(()),

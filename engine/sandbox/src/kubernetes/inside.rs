@@ -105,13 +105,9 @@ async fn meet_at(socket: &Path) -> Result<UnixStream, ExecError> {
     std::fs::set_permissions(socket, PermissionsExt::from_mode(0o777)).map_err(failed("open to all users"))?;
     let met = timeout(START_TIME, listener.accept()).await;
     std::fs::remove_file(socket).map_err(failed("remove"))?;
-    match met {
-        Ok(met) => met.map(|(agent, _)| agent).map_err(failed("accept the agent on")),
-        Err(_) => {
-            let why = format!("no agent has started within {} s", START_TIME.as_secs());
-            Err(ExecError::SandboxLost { why })
-        }
-    }
+    let why = || format!("no agent has started within {} s", START_TIME.as_secs());
+    let met = met.map_err(|_| ExecError::SandboxLost { why: why() })?;
+    met.map(|(agent, _)| agent).map_err(failed("accept the agent on"))
 }
 
 fn connection(agent: UnixStream) -> Connection {

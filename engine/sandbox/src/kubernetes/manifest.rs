@@ -15,6 +15,9 @@ use crate::task::{Resources, SandboxSpec};
 /// Where the binary is, and the socket between the two containers.
 pub(super) const AGENT_FOLDER: &str = "/.pv";
 const AGENT: &str = "/.pv/pv";
+/// A folder in a volume that belongs to the user of the agent, and where volumes are while it is made.
+const OWN: &str = "own";
+const MADE: &str = "/.made";
 /// The user that is nobody else, in containers that need no other.
 const NOBODY: i64 = 65532;
 /// How long a pod may take to end: as long as a worker may take, and a little more.
@@ -49,20 +52,25 @@ impl Plan<'_> {
             folder("code"),
             json!({ "name": "cache", "emptyDir": { "sizeLimit": CACHE_BYTES.to_string() } }),
         ];
-        let mut mounts = vec![
-            json!({ "name": "pv", "mountPath": AGENT_FOLDER, "readOnly": true }),
-            json!({ "name": "pfs", "mountPath": "/pfs" }),
-            json!({ "name": "out", "mountPath": "/pfs/out" }),
-            json!({ "name": "tmp", "mountPath": "/tmp" }),
-        ];
-        if !spec.code.is_empty() {
-            mounts.push(json!({ "name": "code", "mountPath": spec.code_path(), "readOnly": true }));
-        }
+        let mut written = vec![("pfs".to_owned(), "/pfs"), ("out".to_owned(), "/pfs/out"), ("tmp".to_owned(), "/tmp")];
         for (number, path) in spec.secret_directories.iter().enumerate() {
             let name = format!("secret-{number}");
             volumes.push(json!({ "name": name, "emptyDir": { "medium": "Memory", "sizeLimit": "16Mi" } }));
-            mounts.push(json!({ "name": name, "mountPath": path }));
+            written.push((name, path));
         }
+        let mut mounts = vec![json!({ "name": "pv", "mountPath": AGENT_FOLDER, "readOnly": true })];
+        mounts.extend(written.iter().map(|(name, path)| match self.settings.security {
+            PodSecurity::Baseline => json!({ "name": name, "mountPath": path }),
+            PodSecurity::Restricted => json!({ "name": name, "mountPath": path, "subPath": OWN }),
+        }));
+        if !spec.code.is_empty() {
+            mounts.push(json!({ "name": "code", "mountPath": spec.code_path(), "readOnly": true }));
+        }
+        // A volume itself belongs to root, whose rights the agent has only with `baseline`.
+        let own = match self.settings.security {
+            PodSecurity::Baseline => Vec::new(),
+            PodSecurity::Restricted => written.into_iter().map(|(name, _)| name).collect(),
+        };
         let worker = json!({
             "name": "worker",
             "image": self.tools,
@@ -87,7 +95,7 @@ impl Plan<'_> {
             "securityContext": self.stage_security(),
             "volumeMounts": mounts,
         });
-        self.pod(&json!([stage, worker]), &json!(volumes))
+        self.pod(&json!([stage, worker]), &json!(volumes), &own)
     }
 
     /// A pod that looks at its image: whether there is anything at these paths, and what the image says of itself.
@@ -108,18 +116,24 @@ impl Plan<'_> {
             "securityContext": security,
             "volumeMounts": [{ "name": "pv", "mountPath": AGENT_FOLDER, "readOnly": true }],
         });
-        self.pod(&json!([stage]), &json!([folder("pv")]))
+        self.pod(&json!([stage]), &json!([folder("pv")]), &[])
     }
 
-    fn pod(&self, containers: &Value, volumes: &Value) -> Result<Pod, ExecError> {
+    /// A pod; in the volumes of `own`, the folder [`OWN`] belongs to the user that is nobody else.
+    fn pod(&self, containers: &Value, volumes: &Value, own: &[String]) -> Result<Pod, ExecError> {
         let placement = &self.spec.placement;
+        let folders = own.iter().map(|name| format!("{MADE}/{name}/{OWN}"));
+        let args: Vec<String> = ["worker", "install", AGENT].map(str::to_owned).into_iter().chain(folders).collect();
+        let mounts = own.iter().map(|name| json!({ "name": name, "mountPath": format!("{MADE}/{name}") }));
+        let mounts: Vec<Value> =
+            std::iter::once(json!({ "name": "pv", "mountPath": AGENT_FOLDER })).chain(mounts).collect();
         let install = json!({
             "name": "pv",
             "image": self.tools,
-            "args": ["worker", "install", AGENT],
+            "args": args,
             "resources": small("64Mi"),
             "securityContext": confined(true),
-            "volumeMounts": [{ "name": "pv", "mountPath": AGENT_FOLDER }],
+            "volumeMounts": mounts,
         });
         let mut metadata = json!({
             "name": self.name,
