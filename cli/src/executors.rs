@@ -4,13 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use engine::executors::Executors;
-use repos::settings::{
-    self, KUBERNETES_ADVERTISE, KUBERNETES_IDLE, KUBERNETES_IMAGE, KUBERNETES_MAX_PODS, KUBERNETES_NAMESPACE,
-    KUBERNETES_POD_SECURITY,
-};
 use sandbox::{
-    DockerExecutor, DockerSettings, KubernetesExecutor, KubernetesSettings, Owner, PodSecurity, ProcessExecutor,
-    ProcessSettings, SavedImages,
+    DockerExecutor, DockerSettings, KubernetesExecutor, KubernetesSettings, Owner, ProcessExecutor, ProcessSettings,
+    SavedImages,
 };
 
 use crate::context::{Context, Store};
@@ -33,27 +29,10 @@ pub(crate) fn executors(cx: &Context, store: &Store) -> Result<Executors> {
 
 /// The settings of pods.
 fn of_cluster(cx: &Context, store: &Store) -> Result<KubernetesSettings> {
-    let env = cx.env();
-    let variable = |name: &str| env.get(name).map(ToOwned::to_owned);
-    Ok(KubernetesSettings {
-        namespace: store.setting(&KUBERNETES_NAMESPACE)?.map(|name| name.0),
-        image: store.setting(&KUBERNETES_IMAGE)?.map(|image| image.0),
-        advertise: store.setting(&KUBERNETES_ADVERTISE)?.map(|url| url.0),
-        max_pods: max_pods(store)?,
-        idle: store.setting(&KUBERNETES_IDLE)?.get(),
-        security: match store.setting(&KUBERNETES_POD_SECURITY)? {
-            settings::PodSecurity::Baseline => PodSecurity::Baseline,
-            settings::PodSecurity::Restricted => PodSecurity::Restricted,
-        },
-        owner: Owner { store: store.id()?, instance: repos::random_hex() },
-        engine_pod: variable("PV_ENGINE_POD").zip(variable("PV_ENGINE_POD_UID")),
-        workers: cx.workers().clone(),
-    })
-}
-
-/// How many pods there may be at a time.
-pub(crate) fn max_pods(store: &Store) -> Result<usize> {
-    Ok(usize::try_from(store.setting(&KUBERNETES_MAX_PODS)?.get()).unwrap_or(usize::MAX))
+    let variable = |name: &str| cx.env().get(name).map(ToOwned::to_owned);
+    let owner = Owner { store: store.id()?, instance: repos::random_hex() };
+    let engine_pod = variable("PV_ENGINE_POD").zip(variable("PV_ENGINE_POD_UID"));
+    Ok(KubernetesSettings { engine_pod, ..engine::executors::of_pods(store, owner, cx.workers().clone())? })
 }
 
 /// Creates the executors for a worker of another machine's store. `mark`: whose sandboxes they are; `folder`: the worker's own.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ::watch::Seen;
 use answers::watch::TroubleView;
 use engine::Engine;
-use engine::executors::needs_server;
+use engine::executors::{max_pods, needs_server};
 use nix::sys::signal::Signal;
 use notifications::Carrier;
 use server::{CommandLines, Machine, Options, Server, Tls, Traces};
@@ -22,7 +22,7 @@ use super::notify::carrier;
 use super::run::{Board, end_now, introduce, with_engine};
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::executors::{executors, max_pods};
+use crate::executors::executors;
 use crate::notify::Manager;
 use crate::remote::session::{Lines, Sessions};
 

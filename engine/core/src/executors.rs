@@ -12,7 +12,7 @@ use repos::settings::{self, EXECUTOR};
 use specs::Network;
 
 use crate::error::Result;
-use sandbox::{ExecError, Executor, ExecutorInfo};
+use sandbox::{ExecError, Executor, ExecutorInfo, KubernetesSettings, Owner, PodSecurity, Workers};
 
 /// The executors; the store says which one is used.
 #[derive(Debug, Clone)]
@@ -71,6 +71,29 @@ pub fn command_that_runs(store: &Store) -> Result<&'static str> {
     Ok(match store.setting(&EXECUTOR)? {
         Some(kind) if needs_server(kind) => "pv serve --listen 127.0.0.1:7070",
         _ => "pv run",
+    })
+}
+
+/// How many pods there may be at a time: the setting `kubernetes.max_pods`.
+pub fn max_pods(store: &Store) -> Result<usize> {
+    Ok(usize::try_from(store.setting(&settings::KUBERNETES_MAX_PODS)?.get()).unwrap_or(usize::MAX))
+}
+
+/// The settings of pods of this owner, which join `workers`.
+pub fn of_pods(store: &Store, owner: Owner, workers: Workers) -> Result<KubernetesSettings> {
+    Ok(KubernetesSettings {
+        namespace: store.setting(&settings::KUBERNETES_NAMESPACE)?.map(|name| name.0),
+        image: store.setting(&settings::KUBERNETES_IMAGE)?.map(|image| image.0),
+        advertise: store.setting(&settings::KUBERNETES_ADVERTISE)?.map(|url| url.0),
+        max_pods: max_pods(store)?,
+        idle: store.setting(&settings::KUBERNETES_IDLE)?.get(),
+        security: match store.setting(&settings::KUBERNETES_POD_SECURITY)? {
+            settings::PodSecurity::Baseline => PodSecurity::Baseline,
+            settings::PodSecurity::Restricted => PodSecurity::Restricted,
+        },
+        owner,
+        engine_pod: None,
+        workers,
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use answers::setting::{EXECUTOR, JOBS};
-use engine::executors::{command_that_runs, needs_server};
+use engine::executors::{command_that_runs, max_pods, needs_server};
 use engine::trial::Room;
 use engine::{Engine, EngineError, apply};
 use sandbox::ExecutorKind;
@@ -16,7 +16,6 @@ use crate::author::by;
 use crate::commands::choose_executor::{choose_executor, keep};
 use crate::context::{Context, Store};
 use crate::error::{CliError, Result};
-use crate::executors::max_pods;
 use crate::output::plural;
 use crate::socket;
 
