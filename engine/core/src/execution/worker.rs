@@ -151,9 +151,9 @@ impl Worker {
 
     async fn execute(&mut self, ready: Ready) {
         let Ready { key, prepared, task } = ready;
-        let work = self.work.clone();
+        let (work, slots) = (self.work.clone(), self.work.slots.clone());
         let datums = &work.datums;
-        let turn = work.slots.take().await;
+        let turn = slots.take().await;
         let now = datums.store.clock().now();
         datums.live.update(&datums.job, |live| {
             live.running.insert(prepared.id, now);
@@ -163,10 +163,12 @@ impl Worker {
         let tries = datums.try_task(&task, &prepared.id, &mut self.seats, next).await;
         let seconds = datums.store.clock().now().seconds_since(now);
         datums.live.update(&datums.job, |live| live.datum_ended(&prepared.id, seconds));
-        drop(turn);
-        join(&mut self.look).await;
-        join(&mut self.taken_in).await;
+        // Before the slot is free: once all are, an engine that winds down stops its workers, and what has run must be kept.
+        let mut before = std::mem::take(&mut self.taken_in);
+        let (told, stored_before) = oneshot::channel();
         self.taken_in.spawn(async move {
+            join(&mut before).await;
+            told.send(()).ok();
             let ended = match tries {
                 Ok(tries) => work.datums.keep(&prepared, tries).await.map(|(end, at_work)| (end, Some(at_work))),
                 Err(error) => Err(error),
@@ -174,6 +176,10 @@ impl Worker {
             // Nobody collects results any more once the job has halted.
             work.collected.send((key, ended)).await.ok();
         });
+        drop(turn);
+        join(&mut self.look).await;
+        // An error: the task has panicked, which whoever waits for it is told.
+        stored_before.await.ok();
     }
 
     /// Starts the search for the next datum, which continues whatever happens to the current one: a datum taken from the queue must not be
