@@ -114,11 +114,19 @@ impl Cluster {
         sleep_until(turn).await;
     }
 
-    /// A pod; `None` if there is none of this name.
+    /// A pod, once the cluster answers; `None` if there is none of this name.
     pub(super) async fn get(&self, name: &str) -> Result<Option<Pod>, ExecError> {
-        match self.timed(self.pods.get_opt(name)).await {
-            Ok(pod) => Ok(pod),
-            Err(error) => Err(self.failed("show a pod", error)),
+        let (begun, mut pause) = (Instant::now(), FIRST_PAUSE);
+        loop {
+            let error = match self.timed(self.pods.get_opt(name)).await {
+                Ok(pod) => return Ok(pod),
+                Err(error) => error,
+            };
+            match fault(&error) {
+                Fault::Passes(wait) if begun.elapsed() < OUTAGE_MAX => sleep(wait.unwrap_or(pause)).await,
+                _ => return Err(self.failed("show a pod", error)),
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

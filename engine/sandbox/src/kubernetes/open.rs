@@ -64,8 +64,7 @@ impl KubernetesExecutor {
     async fn pods(&self) -> Result<&Arc<Pods>, ExecError> {
         let connect = || async {
             let cluster = Cluster::connect(self.settings.namespace.as_deref()).await?;
-            let version = cluster.version().await?;
-            Ok(Pods::new(cluster, version, self.settings.workers.clone(), self.settings.owner.clone()))
+            Ok(Pods::new(cluster, self.settings.workers.clone(), self.settings.owner.clone()))
         };
         self.pods.get_or_try_init(connect).await
     }
@@ -344,10 +343,10 @@ impl Executor for KubernetesExecutor {
 
     async fn check(&self) -> Result<ExecutorInfo, ExecError> {
         self.tools()?;
-        let version = self.pods().await?.version.trim_start_matches('v').to_owned();
+        let version = self.pods().await?.cluster.version().await?;
         Ok(ExecutorInfo {
             kind: self.kind(),
-            version,
+            version: version.trim_start_matches('v').to_owned(),
             host: String::new(),
             platform: ("linux".to_owned(), String::new()),
         })

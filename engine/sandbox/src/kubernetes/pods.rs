@@ -27,7 +27,6 @@ const END_TIME: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub(super) struct Pods {
     pub(super) cluster: Cluster,
-    pub(super) version: String,
     workers: Workers,
     owner: Owner,
     state: Mutex<State>,
@@ -62,8 +61,8 @@ pub(super) struct Needed {
 }
 
 impl Pods {
-    pub(super) fn new(cluster: Cluster, version: String, workers: Workers, owner: Owner) -> Arc<Self> {
-        Arc::new(Self { cluster, version, workers, owner, state: Mutex::default(), changed: Notify::new() })
+    pub(super) fn new(cluster: Cluster, workers: Workers, owner: Owner) -> Arc<Self> {
+        Arc::new(Self { cluster, workers, owner, state: Mutex::default(), changed: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
