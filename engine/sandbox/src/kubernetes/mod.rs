@@ -18,9 +18,9 @@
 //! settings  how the executor is set up
 //! names     labels and names of pods
 //! status    what a pod's status says: why it waits, how it ended
+//! inside    what the worker of a pod does there
 //! manifest  the pod of a sandbox
 //! api       requests to the cluster: paced, and repeated
-//! inside    what the worker of a pod does there
 //! pods      the pods of this engine, and what is known about them
 //! open      from a spec to an open sandbox, and its end
 //! ```

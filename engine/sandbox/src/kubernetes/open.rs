@@ -22,6 +22,7 @@ use crate::agent::Found;
 use crate::error::ExecError;
 use crate::executor::{Executor, ExecutorInfo, OnPull};
 use crate::image::{Image, ImageConfig, PullProgress, SameImage};
+use crate::remote::open_with;
 use crate::sandbox::{Elsewhere, Next, Sandbox};
 use crate::task::{DatumTask, EventSink, Exit, FileSource, Outcome, SandboxSpec};
 
@@ -146,7 +147,7 @@ impl KubernetesExecutor {
         let about = needed.joined().await?;
         ensure_same(&about, spec, &image.image)?;
         let spec = self.in_pod(spec, &image.image.config);
-        let opened = self.settings.workers.open_at(&worker, &spec, files).await?;
+        let opened = open_with(&self.settings.workers, &worker, &spec, files).await?;
         let node = about.node.unwrap_or_default();
         let place = format!("{node}/{name}");
         Ok(Sandbox::elsewhere(Box::new(InAPod { inner: opened, needed, place, lost: None, _room: room })))
@@ -324,15 +325,6 @@ fn ensure_same(about: &About, spec: &SandboxSpec, image: &Image) -> Result<(), E
         Some(same) => ExecError::ImageGone { image: Box::new(same.clone()), why },
         None => ExecError::ImageNotFound { reference: image.reference.clone(), why },
     })
-}
-
-impl Ended {
-    fn words(&self) -> String {
-        match self {
-            Self::OutOfMemory => "out of memory".to_owned(),
-            Self::OutOfStorage(why) | Self::Otherwise(why) => why.clone(),
-        }
-    }
 }
 
 #[async_trait]

@@ -34,6 +34,16 @@ pub(super) enum Ended {
     Otherwise(String),
 }
 
+impl Ended {
+    /// Why, in words.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::OutOfMemory => "out of memory".to_owned(),
+            Self::OutOfStorage(why) | Self::Otherwise(why) => why.clone(),
+        }
+    }
+}
+
 /// How a pod stands.
 pub(super) fn standing(pod: &Pod) -> Standing {
     if let Some(ended) = ended(pod) {

@@ -99,19 +99,17 @@ async fn open_at(
     }
 }
 
-impl Workers {
-    /// Has one worker open a sandbox.
-    pub(crate) async fn open_at(
-        &self,
-        worker: &Arc<Worker>,
-        spec: &SandboxSpec,
-        files: &dyn FileSource,
-    ) -> Result<Sandbox, ExecError> {
-        let place = self.berth_at(worker).await?;
-        match open_at(self, place, spec, files).await? {
-            Answered::Yes(opened) => opened.map_err(|failure| failure.at(&worker.name)),
-            Answered::Going => Err(worker.going()),
-        }
+/// Has this worker open a sandbox.
+pub(crate) async fn open_with(
+    workers: &Workers,
+    worker: &Arc<Worker>,
+    spec: &SandboxSpec,
+    files: &dyn FileSource,
+) -> Result<Sandbox, ExecError> {
+    let place = workers.berth_at(worker).await?;
+    match open_at(workers, place, spec, files).await? {
+        Answered::Yes(opened) => opened.map_err(|failure| failure.at(&worker.name)),
+        Answered::Going => Err(worker.going()),
     }
 }
 

@@ -55,6 +55,7 @@ mod tests;
 mod work;
 mod workers;
 
+pub(crate) use images::open_with;
 pub use link::{Dial, DialError, Link};
 pub use work::{WorkerNews, WorkerOptions, work};
 pub use workers::{WorkerState, Workers};
