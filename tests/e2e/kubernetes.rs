@@ -202,7 +202,9 @@ fn a_datum_that_is_done_when_its_pod_is_told_to_end_arrives() {
     gate.until_waiting(1);
     let name = site.names().remove(0);
     site.kubectl(&["delete", "pod", &name, "--wait=false"]);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    until_true("its worker is told to end", || {
+        site.env.json(["worker", "list"]).iter().any(|worker| worker["going_away"] == true)
+    });
     gate.let_go();
     until_true("its datum counts", || newest_job(&site.env, "hold")["datums_processed"] == 1);
     gate.open_until(|| newest_job(&site.env, "hold")["state"] == "success");

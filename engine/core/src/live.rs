@@ -130,7 +130,7 @@ pub struct LiveJob {
     pub running: BTreeMap<DatumId, Timestamp>,
     /// How many of them wait for a sandbox of a worker.
     opening: usize,
-    /// Why they wait, if the executor knows more than that there is no room.
+    /// Why they wait; `None` if the executor knows no reason.
     room: Option<String>,
     /// What it has done and printed.
     pub feed: Arc<Feed>,

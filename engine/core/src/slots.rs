@@ -125,7 +125,7 @@ impl DatumSlots {
             } else {
                 self.free.add_permits(1);
             }
-            // Otherwise each datum would wake whoever waits for more slots.
+            // Nobody waits for a number in between.
             count.taken == 0
         });
     }

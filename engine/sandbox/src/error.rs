@@ -155,7 +155,7 @@ pub enum ExecError {
 }
 
 /// A reference without tag and digest: `localhost:5000/a/b`.
-fn name_of(reference: &str) -> &str {
+pub(crate) fn name_of(reference: &str) -> &str {
     let name = reference.split('@').next().unwrap_or_default();
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
     name[last..].find(':').map_or(name, |colon| &name[..last + colon])

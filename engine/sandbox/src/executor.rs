@@ -91,7 +91,7 @@ pub trait Executor: Debug + Send + Sync + 'static {
         None
     }
 
-    /// Why sandboxes with this spec are not open yet, if the executor knows more than that there is no room.
+    /// Why sandboxes with this spec are not open yet; `None` if the executor knows no reason.
     fn awaits(&self, _spec: &SandboxSpec) -> Option<String> {
         None
     }

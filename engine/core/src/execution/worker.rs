@@ -178,7 +178,7 @@ impl Worker {
         });
         drop(turn);
         join(&mut self.look).await;
-        // An error: the task has panicked, which whoever waits for it is told.
+        // An error means that the task panicked; `join` propagates that.
         stored_before.await.ok();
     }
 

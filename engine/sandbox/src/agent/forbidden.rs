@@ -9,6 +9,7 @@
 use nix::libc::{EINVAL, ENOSYS};
 use seccompiler::{Error, apply_filter, sock_filter};
 
+use super::filter::{ALLOW, AND, ARCHITECTURE, JUMP_IF_EQUAL, LOAD, NUMBER, RETURN, X32, fail, step};
 use super::{OrStop, Stop};
 
 /// An architecture as seccomp filters identify it, and the forbidden calls there.
@@ -30,16 +31,8 @@ const CALLS: [Calls; 9] = [
     Calls { architecture: 0xc000_0102, numbers: [217, 218, 219, 425] }, // LoongArch
 ];
 
-/// Set in the call number by x32 programs, which otherwise use the numbers of `x86_64`.
-const X32: u32 = 0x4000_0000;
-/// Loads a word of the filter's input: 0 is the call number, 4 the architecture.
-const LOAD: u16 = 0x20;
-const AND: u16 = 0x54;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
-const ALLOW: u32 = 0x7fff_0000;
 /// Makes the call fail as if the kernel did not support it.
-const FAIL: u32 = 0x0005_0000 | ENOSYS as u32;
+const FAIL: u32 = fail(ENOSYS);
 
 /// Forbids these calls for this thread and everything it starts, permanently.
 pub(super) fn forbid() -> Result<(), Stop> {
@@ -51,14 +44,13 @@ pub(super) fn forbid() -> Result<(), Stop> {
 }
 
 fn program() -> Vec<sock_filter> {
-    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     let mut program = Vec::new();
     for Calls { architecture, numbers } in CALLS {
         let count = numbers.len() as u8;
-        program.push(step(LOAD, 0, 0, 4));
+        program.push(step(LOAD, 0, 0, ARCHITECTURE));
         // Skips the two steps that load the number, the tests, and the two results.
         program.push(step(JUMP_IF_EQUAL, 0, 2 + count + 2, architecture));
-        program.push(step(LOAD, 0, 0, 0));
+        program.push(step(LOAD, 0, 0, NUMBER));
         program.push(step(AND, 0, 0, !X32));
         for (index, number) in (0..count).zip(numbers) {
             program.push(step(JUMP_IF_EQUAL, count - index, 0, number));
@@ -73,22 +65,10 @@ fn program() -> Vec<sock_filter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::filter;
 
-    /// The filter's result for a call.
     fn answer(architecture: u32, number: u32) -> u32 {
-        let program = program();
-        let (mut at, mut word) = (0, 0);
-        loop {
-            let sock_filter { code, jt, jf, k } = program[at];
-            at += 1;
-            match code {
-                LOAD => word = if k == 4 { architecture } else { number },
-                AND => word &= k,
-                JUMP_IF_EQUAL => at += usize::from(if word == k { jt } else { jf }),
-                RETURN => return k,
-                other => panic!("{other:#x} is not used"),
-            }
-        }
+        filter::answer(&program(), architecture, number, 0)
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! `pv worker look` finds out what its image is (`look`). `serve` answers the engine; `account` reads users without NSS and acts as one;
 //! `staging` holds the next try's inputs while a command runs; `secrets` writes the secrets of a try; `memory` detects that memory ran out;
 //! `traces`, with `surroundings` and `mounts`, finds what a try left; `renew` resets the directories that every try may write to;
-//! `forbidden` blocks the system calls whose effects cannot be found, `sockets` those that lead to a network that is not to be reached.
+//! `forbidden` blocks the system calls whose effects cannot be found, `sockets` those that lead to a network that is not to be reached; both are made of the instructions in `filter`.
 //!
 //! Not here: the engine's half (`sandbox`, `docker`, `process`), and anything async.
 
@@ -20,6 +20,7 @@ mod account;
 
 mod clear;
 mod command;
+mod filter;
 mod forbidden;
 mod inputs;
 mod look;

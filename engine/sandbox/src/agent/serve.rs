@@ -80,7 +80,7 @@ struct Agent {
 pub(crate) enum EndsBy {
     /// The signals by which processes are asked to end.
     Signals,
-    /// Nothing: whoever sends those signals also tells the engine's side, which decides.
+    /// Nothing else: a pod that ends signals its worker too, and the worker lets the command finish.
     EngineAlone,
 }
 

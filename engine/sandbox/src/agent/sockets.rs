@@ -6,6 +6,7 @@
 use nix::libc::{AF_UNIX, EAFNOSUPPORT};
 use seccompiler::{apply_filter, sock_filter};
 
+use super::filter::{ALLOW, AND, ARCHITECTURE, FIRST_ARGUMENT, JUMP_IF_EQUAL, LOAD, NUMBER, RETURN, X32, fail, step};
 use super::{OrStop, Stop};
 
 /// An architecture as seccomp filters identify it.
@@ -25,16 +26,8 @@ const CALLS: [Calls; 4] = [
     Calls { architecture: 0x4000_0028, socket: 281, socketcall: Some(102) }, // ARM
 ];
 
-/// Set in the call number by x32 programs, which otherwise use the numbers of `x86_64`.
-const X32: u32 = 0x4000_0000;
-/// Loads a word of the filter's input: 0 is the call number, 4 the architecture, 16 the lower half of the first argument.
-const LOAD: u16 = 0x20;
-const AND: u16 = 0x54;
-const JUMP_IF_EQUAL: u16 = 0x15;
-const RETURN: u16 = 0x06;
-const ALLOW: u32 = 0x7fff_0000;
 /// Makes the call fail as if the kernel had no such network.
-const FAIL: u32 = 0x0005_0000 | EAFNOSUPPORT as u32;
+const FAIL: u32 = fail(EAFNOSUPPORT);
 
 /// Forbids other sockets for this thread and everything it starts, permanently. An error if this kernel has no filters.
 pub(super) fn forbid() -> Result<(), Stop> {
@@ -42,17 +35,16 @@ pub(super) fn forbid() -> Result<(), Stop> {
 }
 
 fn program() -> Vec<sock_filter> {
-    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     let mut program = Vec::new();
     for Calls { architecture, socket, socketcall } in CALLS {
-        program.push(step(LOAD, 0, 0, 4));
+        program.push(step(LOAD, 0, 0, ARCHITECTURE));
         program.push(step(JUMP_IF_EQUAL, 0, 8, architecture));
-        program.push(step(LOAD, 0, 0, 0));
+        program.push(step(LOAD, 0, 0, NUMBER));
         program.push(step(AND, 0, 0, !X32));
         // A number that no call has, where there is none.
         program.push(step(JUMP_IF_EQUAL, 4, 0, socketcall.unwrap_or(u32::MAX)));
         program.push(step(JUMP_IF_EQUAL, 0, 2, socket));
-        program.push(step(LOAD, 0, 0, 16));
+        program.push(step(LOAD, 0, 0, FIRST_ARGUMENT));
         program.push(step(JUMP_IF_EQUAL, 0, 1, AF_UNIX.cast_unsigned()));
         program.push(step(RETURN, 0, 0, ALLOW));
         program.push(step(RETURN, 0, 0, FAIL));
@@ -65,24 +57,10 @@ fn program() -> Vec<sock_filter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::filter;
 
-    /// The filter's result for a call with this first argument.
     fn answer(architecture: u32, number: u32, argument: u32) -> u32 {
-        let program = program();
-        let (mut at, mut word) = (0, 0);
-        loop {
-            let sock_filter { code, jt, jf, k } = program[at];
-            at += 1;
-            match code {
-                LOAD if k == 4 => word = architecture,
-                LOAD if k == 16 => word = argument,
-                LOAD => word = number,
-                AND => word &= k,
-                JUMP_IF_EQUAL => at += usize::from(if word == k { jt } else { jf }),
-                RETURN => return k,
-                other => panic!("{other:#x} is not used"),
-            }
-        }
+        filter::answer(&program(), architecture, number, argument)
     }
 
     #[test]

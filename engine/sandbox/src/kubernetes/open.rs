@@ -15,11 +15,11 @@ use super::api::Cluster;
 use super::inside::Station;
 use super::manifest::{CACHE_BYTES, Plan};
 use super::names;
-use super::pods::{About, Needed, Pods};
+use super::pods::{Needed, Pods};
 use super::settings::{KubernetesSettings, PodSecurity};
 use super::status::{self, Ended, Ran, Standing};
 use crate::agent::Found;
-use crate::error::ExecError;
+use crate::error::{ExecError, name_of};
 use crate::executor::{Executor, ExecutorInfo, OnPull};
 use crate::image::{Image, ImageConfig, PullProgress, SameImage};
 use crate::remote::open_with;
@@ -85,7 +85,7 @@ impl KubernetesExecutor {
         if let Some(known) = self.known(id) {
             return Ok(known);
         }
-        let reference = spec.same_image.as_ref().map_or_else(|| id.clone(), exact);
+        let reference = spec.same_image.as_ref().map_or_else(|| id.clone(), exact_of);
         let known = self.look(&reference, &[], &|_| {}).await?;
         match &spec.same_image {
             Some(image) if known.image.identity() != image.identity => {
@@ -145,7 +145,9 @@ impl KubernetesExecutor {
             error = gives_up(&needed, &image.reference) => return Err(error),
         };
         let about = needed.joined().await?;
-        ensure_same(&about, spec, &image.image)?;
+        let is_pinned = image.image.registry_digest.is_some();
+        let ran = if is_pinned { about.image } else { Some(needed.image().await?) };
+        ensure_same(ran.as_ref(), spec, &image.image)?;
         let spec = self.in_pod(spec, &image.image.config);
         let opened = open_with(&self.settings.workers, &worker, &spec, files).await?;
         let node = about.node.unwrap_or_default();
@@ -181,19 +183,13 @@ fn unset(setting: &str, what: &str) -> ExecError {
     }
 }
 
-/// The name under which exactly this image is pulled.
-fn exact(image: &SameImage) -> String {
-    match &image.registry_digest {
-        Some(digest) => format!("{}@{digest}", name_of(&image.reference)),
-        None => image.reference.clone(),
-    }
+/// The name under which exactly this image is pulled; without a digest of a registry, the reference itself.
+fn exact(reference: &str, registry_digest: Option<&String>) -> String {
+    registry_digest.map_or_else(|| reference.to_owned(), |digest| format!("{}@{digest}", name_of(reference)))
 }
 
-/// A reference without tag and digest: `localhost:5000/a/b`.
-fn name_of(reference: &str) -> &str {
-    let name = reference.split('@').next().unwrap_or_default();
-    let last = name.rfind('/').map_or(0, |slash| slash + 1);
-    name[last..].find(':').map_or(name, |colon| &name[..last + colon])
+fn exact_of(image: &SameImage) -> String {
+    exact(&image.reference, image.registry_digest.as_ref())
 }
 
 /// What is known of an image from a look at it.
@@ -220,12 +216,8 @@ fn known(reference: &str, ran: &Ran, found: &Found, paths: &[&str], security: Po
         registry_digest: ran.registry_digest.clone(),
         config,
     };
-    let exact_reference = match &ran.registry_digest {
-        Some(digest) => format!("{}@{digest}", name_of(reference)),
-        None => reference.to_owned(),
-    };
     let has_content = paths.iter().map(|path| (*path).to_owned()).zip(found.has_content.iter().copied()).collect();
-    Known { image, reference: exact_reference, has_content }
+    Known { image, reference: exact(reference, ran.registry_digest.as_ref()), has_content }
 }
 
 /// Waits for the last words of a pod that looks at its image.
@@ -314,12 +306,10 @@ async fn gives_up(needed: &Needed, reference: &str) -> ExecError {
     }
 }
 
-/// The stage runs the image that was pinned, and not what a tag names meanwhile.
-fn ensure_same(about: &About, spec: &SandboxSpec, image: &Image) -> Result<(), ExecError> {
-    let Some(ran) = &about.image else { return Ok(()) };
-    if ran.id == image.id {
-        return Ok(());
-    }
+/// The stage runs the image that was pinned, and not what a tag names meanwhile. `ran` may be absent only for an image that is named by its
+/// digest: the node ensures that one.
+fn ensure_same(ran: Option<&Ran>, spec: &SandboxSpec, image: &Image) -> Result<(), ExecError> {
+    let Some(ran) = ran.filter(|ran| ran.id != image.id) else { return Ok(()) };
     let why = format!("the node has {} under its name", ran.id);
     Err(match &spec.same_image {
         Some(same) => ExecError::ImageGone { image: Box::new(same.clone()), why },
@@ -349,7 +339,7 @@ impl Executor for KubernetesExecutor {
     }
 
     async fn has_image(&self, image: &SameImage) -> Result<bool, ExecError> {
-        match self.look(&exact(image), &[], &|_| {}).await {
+        match self.look(&exact_of(image), &[], &|_| {}).await {
             Ok(known) => Ok(known.image.identity() == image.identity),
             Err(ExecError::PullFailed { .. }) => Ok(false),
             Err(error) => Err(error),

@@ -20,6 +20,10 @@ use crate::remote::Workers;
 
 /// Time between two lists.
 const BETWEEN_LISTS: Duration = Duration::from_millis(500);
+/// Time between two looks at one pod.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+/// How long a node may take to tell which image it runs.
+const IMAGE_TIME: Duration = Duration::from_secs(30);
 /// How long the cluster may take to say how a pod ended: the node looks about once a second.
 const END_TIME: Duration = Duration::from_secs(4);
 
@@ -56,8 +60,10 @@ pub(super) struct About {
 /// A pod that is needed; when this is dropped it is deleted.
 #[derive(Debug)]
 pub(super) struct Needed {
-    pub(super) pods: Arc<Pods>,
-    pub(super) name: String,
+    pods: Arc<Pods>,
+    name: String,
+    /// Whether the cluster has taken its deletion.
+    is_deleted: bool,
 }
 
 impl Pods {
@@ -83,7 +89,7 @@ impl Pods {
         if !std::mem::replace(&mut state.is_watched, true) {
             tokio::spawn(watch(Arc::downgrade(self)));
         }
-        Needed { pods: self.clone(), name: name.to_owned() }
+        Needed { pods: self.clone(), name: name.to_owned(), is_deleted: false }
     }
 
     /// Why sandboxes of a pipeline are not open yet, in the cluster's words.
@@ -184,6 +190,22 @@ impl Needed {
         Ok(about.clone())
     }
 
+    /// The image that its stage really runs. The node tells that about a second after the start.
+    pub(super) async fn image(&self) -> Result<Ran, ExecError> {
+        let known = async {
+            loop {
+                let pod = self.pods.cluster.get(&self.name).await?;
+                let pod = pod.ok_or_else(|| ExecError::SandboxLost { why: "its pod was deleted".to_owned() })?;
+                match status::image(&pod) {
+                    Some(ran) => return Ok(ran),
+                    None => sleep(BETWEEN_LOOKS).await,
+                }
+            }
+        };
+        let why = || format!("its node did not tell the image of the pod within {} s", IMAGE_TIME.as_secs());
+        timeout(IMAGE_TIME, known).await.unwrap_or_else(|_| Err(ExecError::SandboxLost { why: why() }))
+    }
+
     /// How it ended, once the cluster knows; `None` if it does not say so in time.
     pub(super) async fn ended(&self) -> Option<Ended> {
         let ended = async {
@@ -203,10 +225,11 @@ impl Needed {
         timeout(END_TIME, ended).await.ok().flatten()
     }
 
-    /// Deletes it, and waits for the cluster's word.
-    pub(super) async fn delete(self) -> Result<(), ExecError> {
-        self.pods.cluster.delete(&self.name).await
-        // If that failed, dropping it tries again.
+    /// Deletes it, and waits for the cluster's word. If that fails, it is tried again.
+    pub(super) async fn delete(mut self) -> Result<(), ExecError> {
+        let deleted = self.pods.cluster.delete(&self.name).await;
+        self.is_deleted = deleted.is_ok();
+        deleted
     }
 }
 
@@ -215,6 +238,9 @@ impl Drop for Needed {
         self.pods.workers.expect_no_more(&self.name);
         let mut state = self.pods.state();
         state.pods.remove(&self.name);
+        if self.is_deleted {
+            return;
+        }
         state.has_leftovers = true;
         let is_watched = std::mem::replace(&mut state.is_watched, true);
         drop(state);
