@@ -62,8 +62,12 @@ test: rocksdb
 test-kubernetes: rocksdb
 	@scripts/setup.sh docker kubernetes
 	@scripts/kubernetes.sh build
+	@cargo build --workspace --locked --bin pv
 	@trap 'scripts/kubernetes.sh down' EXIT; set -e; line=$$(scripts/kubernetes.sh up); eval "$$line"; \
-		scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e kubernetes::
+		export PV_KUBERNETES="$$(dirname "$$KUBECONFIG")"; \
+		scripts/with-docker.sh sh tests/images/cluster.sh "$$(ls -t '$(TARGET_DIR)'/debug/pv '$(TARGET_DIR)'/*/debug/pv 2>/dev/null | head -n 1)"; \
+		scripts/with-docker.sh cargo $(TEST) --workspace --locked --test e2e kubernetes::; \
+		scripts/with-docker.sh cargo $(TEST) --workspace --locked --test executor_contract cluster::
 
 # Each view in both themes, those with states in greyscale too, below the target folder, to be looked at.
 screenshots: rocksdb

@@ -295,3 +295,34 @@ fn a_quota_that_is_used_up_is_waited_for() {
     assert_eq!(outcome(&site.env, "copy"), success(1, 3));
     site.end();
 }
+
+#[test]
+fn a_tag_that_means_another_image_meanwhile_runs_nothing() {
+    let Some(site) = Site::start() else { return };
+    let image = format!("pv.test/moved-{}:1", std::process::id());
+    let folder = tempfile::tempdir().unwrap();
+    let tag = |variable: &str| {
+        let archive = folder.path().join("image.tar");
+        let script = format!(
+            "docker create --name {name} pv-test-busybox:1 x && docker export {name} |
+             docker import --change 'ENV PATH=/bin {variable}=1' - {image} && docker rm {name} &&
+             docker save {image} > {archive} && scripts/kubernetes.sh load {archive} && docker image rm {image}",
+            name = format!("moved-{}", std::process::id()),
+            archive = archive.display()
+        );
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let made = Command::new("sh").args(["-ec", &script]).current_dir(top).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    tag("A");
+    apply(&site.env, &stage("copy", &copy_of("notes"), &json!({})).replace(SHELL, &image));
+    site.until_current("copy");
+    until_true("idle pods go", || site.pods().is_empty());
+    tag("B");
+    put_note(&site.env, "d", "d\n");
+    until_true("its end", || newest_job(&site.env, "copy")["state"] == "failure");
+    let shown = site.env.ok(["job", "show", "copy"]);
+    assert!(shown.contains("is not available: the node has sha256:"), "{shown}");
+    until_true("its pods go", || site.pods().is_empty());
+    site.end();
+}
