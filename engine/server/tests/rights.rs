@@ -326,6 +326,15 @@ async fn every_operation_is_allowed_to_whom_the_table_says() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_token_of_the_store_is_one_of_a_pod() {
+    let server = Running::start().await;
+    for role in [Role::Admin, Role::Worker] {
+        let token = server.token(&role.to_string(), role, &["*"]);
+        assert_eq!(ask(&server, &token, "GET /pods/join", &Value::Null).await, 401, "{role}");
+    }
+}
+
 /// Operations that make something with a new name.
 const CREATES: [&str; 3] = ["createRepo", "applyPipelines", "planPipelines"];
 

@@ -75,6 +75,12 @@ impl KubernetesExecutor {
         self.settings.image.as_deref().ok_or_else(|| unset("kubernetes.image", "an image with this pv"))
     }
 
+    /// The URL of this process's server.
+    fn advertise(&self) -> Result<&str, ExecError> {
+        let url = self.settings.advertise.as_deref();
+        url.ok_or_else(|| unset("kubernetes.advertise", "the URL at which pods reach `pv serve`"))
+    }
+
     /// The pipeline's image, looked at again if this process has not seen it.
     async fn image_of(&self, spec: &SandboxSpec) -> Result<Known, ExecError> {
         let unsuited = |why| ExecError::Unsuited { executor: ExecutorKind::Kubernetes, why };
@@ -122,14 +128,12 @@ impl KubernetesExecutor {
 
     /// Opens a sandbox in a pod that is about to be created.
     async fn open_in(&self, spec: &SandboxSpec, files: &dyn FileSource, image: &Known) -> Result<Sandbox, ExecError> {
-        let advertise = self.settings.advertise.clone();
-        let url = advertise.ok_or_else(|| unset("kubernetes.advertise", "the URL at which pods reach `pv serve`"))?;
         let room = self.room.clone().acquire_owned().await.map_err(|_| stopped())?;
         let pods = self.pods().await?;
         let name = names::pod(spec);
         let needed = pods.need(&name, names::pipeline(spec));
         let station = Station {
-            url,
+            url: self.advertise()?.to_owned(),
             token: self.settings.workers.expect(&name),
             name: name.clone(),
             authority: self.settings.workers.authority(),
@@ -324,7 +328,9 @@ impl Executor for KubernetesExecutor {
     }
 
     async fn check(&self) -> Result<ExecutorInfo, ExecError> {
+        // Said here, before a datum needs them.
         self.tools()?;
+        self.advertise()?;
         let version = self.pods().await?.cluster.version().await?;
         Ok(ExecutorInfo {
             kind: self.kind(),
